@@ -74,6 +74,12 @@ export const DATAGRAM_BYTES_MAX = 1_400;
 export const DATAGRAM_BYTES_ACCEPTED = 65_507;
 /** A record plus its envelope. */
 export const MESSAGE_BYTES_MAX = RECORD_BYTES_MAX + 65_536;
+/**
+ * What a decoder still accepts as a name or key, and as a value: more than is ever allowed, so that the server can refuse a
+ * merely too long one by name (code 4) where silence would leave its sender guessing.
+ */
+export const DECODED_NAME_BYTES_MAX = 1_024;
+export const DECODED_VALUE_BYTES_MAX = 65_536;
 /** Half-received messages: for one sender, and in total. */
 export const REASSEMBLY_BYTES_PER_SENDER = 4 * MESSAGE_BYTES_MAX;
 export const REASSEMBLY_BYTES_TOTAL = 64 * 1_048_576;
