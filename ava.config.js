@@ -8,7 +8,7 @@ export default {
   extensions: ['ts'],
   files: [`test/**/*.${tier}.ts`],
   // Counted from the last result of any test; ava's own 10 s would cut one that is merely quiet.
-  timeout: '2m',
+  timeout: tier === 'test' ? '2m' : '10m',
   // System tests share the machine's network and processes, so they take turns.
   concurrency: tier === 'system' ? 1 : 2,
 };
