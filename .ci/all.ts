@@ -18,13 +18,17 @@ const steps: Step[] = [
   { script: 'test:system', tests: 'test/**/*.system.ts', root: true },
 ];
 
-/** The count before a word in ava's closing lines ("  12 tests passed"). The last such line counts,
- * since a test may print anything before them. */
-function summed(output: string, word: string): number {
-  const matches = [
-    ...output.matchAll(new RegExp(`^\\s*(\\d+) (?:tests?|known failures?) ${word}\\s*$`, 'gm')),
-  ];
-  return Number(matches.at(-1)?.[1] ?? 0);
+/** The count before a word in ava's closing lines ("  12 tests passed"), or null. The last such line
+ * counts, since a test may print anything before them. */
+function summed(output: string, word: string): number | null {
+  const matches = [...output.matchAll(new RegExp(`^\\s*(\\d+) tests? ${word}\\s*$`, 'gm'))];
+  const last = matches.at(-1);
+  return last === undefined ? null : Number(last[1]);
+}
+
+/** How many tests passed. Beside a failure ava's closing lines leave that out, so the ticks count. */
+function passedIn(output: string): number {
+  return summed(output, 'passed') ?? [...output.matchAll(/^\s*[✔√] /gm)].length;
 }
 
 /** Runs one npm script with its output shown and kept. */
@@ -46,10 +50,10 @@ async function run(step: Step): Promise<Outcome> {
   });
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape character opens a colour code
   const plain = output.replace(/\x1b\[[\d;]*m/g, '');
-  const counted = step.tests === null ? 0 : summed(plain, 'failed');
+  const counted = step.tests === null ? 0 : (summed(plain, 'failed') ?? 0);
   return {
     script: step.script,
-    passed: step.tests === null ? 0 : summed(plain, 'passed'),
+    passed: step.tests === null ? 0 : passedIn(plain),
     failed: exitCode === 0 ? counted : Math.max(1, counted),
     exitCode,
   };
