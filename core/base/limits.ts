@@ -80,6 +80,9 @@ export const MESSAGE_BYTES_MAX = RECORD_BYTES_MAX + 65_536;
  */
 export const DECODED_NAME_BYTES_MAX = 1_024;
 export const DECODED_VALUE_BYTES_MAX = 65_536;
+/** What a status may list. More servers than this vote in nobody's cluster; more metrics are a mistake. */
+export const MEMBERS_MAX = 64;
+export const STATUS_METRICS_MAX = 1_024;
 /** Half-received messages: for one sender, and in total. */
 export const REASSEMBLY_BYTES_PER_SENDER = 4 * MESSAGE_BYTES_MAX;
 export const REASSEMBLY_BYTES_TOTAL = 64 * 1_048_576;
