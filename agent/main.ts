@@ -1,5 +1,22 @@
-// The bramble program.
+// The bramble program: core's command table and the agent's own. The links brambled and bramble-agent are short for
+// `bramble server` and `bramble agent`.
 
+import { basename, dirname } from 'node:path';
+import { isSea } from 'node:sea';
+import { fileURLToPath } from 'node:url';
+import { COMMANDS, runProgram } from 'bramble/cli';
 import manifest from './package.json' with { type: 'json' };
 
-process.stdout.write(`bramble ${manifest.version} node ${process.version}\n`);
+const LINKS: Readonly<Record<string, string>> = { brambled: 'server', 'bramble-agent': 'agent' };
+
+const own = isSea() ? null : fileURLToPath(import.meta.url);
+const calledAs = LINKS[basename(process.argv0)] ?? LINKS[basename(process.argv[1] ?? '')];
+const words = process.argv.slice(2);
+
+await runProgram({
+  argv: calledAs === undefined ? words : [calledAs, ...words],
+  commands: [...COMMANDS],
+  entry: own,
+  version: manifest.version,
+  checkout: own === null ? null : dirname(own),
+});
