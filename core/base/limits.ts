@@ -35,6 +35,11 @@ export const SESSION_WINDOW = 32;
 export const ANSWER_BYTES_MAX = 64;
 /** Changes kept in memory for `kv watch`; a watcher that is further behind lists again. */
 export const KV_CHANGES_KEPT = 4_096;
+/**
+ * Silent waiters, and ended leases, that one command may name: both lists full, it still fits a message. Whoever is left
+ * over is named by the next command.
+ */
+export const COMMAND_LIST_MAX = 4_096;
 /** Tokens, ids and revisions stay exact as JavaScript numbers. */
 export const COUNTER_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -83,10 +88,42 @@ export const DECODED_VALUE_BYTES_MAX = 65_536;
 /** What a status may list. More servers than this vote in nobody's cluster; more metrics are a mistake. */
 export const MEMBERS_MAX = 64;
 export const STATUS_METRICS_MAX = 1_024;
-/** Half-received messages: for one sender, and in total. */
+/** What an endpoint may be told to send on loopback, where the MTU is 65,536; larger ones fill a socket's buffer too fast. */
+export const DATAGRAM_BYTES_LOOPBACK = 8_192;
+/** No path has a smaller MTU (RFC 791), and fragments stay large enough to bound their number. */
+export const DATAGRAM_BYTES_MIN = 576;
+/** A fragment's part, but for the last, is at least so large: bounds the count of a message's fragments. */
+export const FRAGMENT_BYTES_MIN = 256;
+/** Half-received messages: for one sender, and in total; peers have a total of their own, so that clients cannot fill it. */
 export const REASSEMBLY_BYTES_PER_SENDER = 4 * MESSAGE_BYTES_MAX;
 export const REASSEMBLY_BYTES_TOTAL = 64 * 1_048_576;
 export const REASSEMBLY_MESSAGES_PER_SENDER = 64;
+/** Finished messages of a sender that are remembered, so that a late fragment is acknowledged and not delivered again. */
+export const FINISHED_MESSAGES_REMEMBERED = 2 * REASSEMBLY_MESSAGES_PER_SENDER;
+/** Fragments on the way to one receiver: at the start, after the worst losses, and at the best. */
+export const FRAGMENT_WINDOW_START = 16;
+export const FRAGMENT_WINDOW_MIN = 2;
+export const FRAGMENT_WINDOW_MAX = 256;
+/** Fragments sent at one go: what a small socket buffer takes; the rest is spread over the round trip. */
+export const FRAGMENT_BURST_MAX = 16;
+/** The resend timer (RFC 6298) before anything was measured, and its bounds. Acknowledgements are not delayed. */
+export const RESEND_START_MS = 200;
+export const RESEND_MIN_MS = 20;
+export const RESEND_MAX_MS = 2_000;
+/** A transfer of which nothing was acknowledged for so long is given up. */
+export const TRANSFER_SILENT_MS = 10_000;
+/** Messages that wait to be sent, to one address and in total: two seconds of a Pi's network. */
+export const SEND_QUEUE_BYTES_PER_REMOTE = 16 * 1_048_576;
+export const SEND_QUEUE_BYTES_TOTAL = 64 * 1_048_576;
+export const SEND_QUEUE_MESSAGES_PER_REMOTE = 8_192;
+/** Hellos: the first resend, the longest pause, the shortest pause between two to one address. */
+export const HELLO_RESEND_START_MS = 100;
+export const HELLO_RESEND_MAX_MS = 1_000;
+export const HELLO_PAUSE_MIN_MS = 100;
+/** Messages for an address that answers no hello are dropped after so long. */
+export const HELLO_GIVE_UP_MS = 10_000;
+/** Addresses that an endpoint speaks to by itself (`send`): servers, and little else. */
+export const DESTINATIONS_MAX = 256;
 /** A message of which nothing arrived for so long is given up. */
 export const REASSEMBLY_IDLE_MS = 10_000;
 /** Counters that a receiver remembers for each sender's boot (RFC 6479 calls it the anti-replay window). */
@@ -94,7 +131,7 @@ export const REPLAY_WINDOW = 1_024;
 /** Boots that a receiver remembers: of clients, and, apart from them, of peers. */
 export const CLIENT_BOOTS_MAX = 16_384;
 export const PEER_BOOTS_MAX = 64;
-/** Key derivations for boots not seen before, a second: what a flood of forged boots may cost. */
+/** Key derivations for boots not seen before, and hellos, a second: what a flood of forged boots may cost. */
 export const DERIVATIONS_PER_SECOND_MAX = 2_000;
 /** What one response to a list or read may carry before it is split into pages. */
 export const PAGE_BYTES_MAX = 262_144;
@@ -119,3 +156,40 @@ export const SNAPSHOT_AFTER_ENTRIES = 100_000;
 export const BATCH_BYTES_MAX = 4 * 1_048_576;
 /** A disk operation that takes longer counts as a stall. */
 export const STALL_LIMIT_MS = 1_000;
+
+// --- the client ------------------------------------------------------------------------------------------------------
+
+/** Bounds one answer, unless the caller says otherwise; never a wait for a lock. */
+export const ANSWER_TIMEOUT_MS = 10_000;
+/** The retransmission timer before anything was measured: above a local network's round trip with one fsync. */
+export const RESEND_INITIAL_MS = 250;
+/** Below this, the jitter of timers and of fsync is larger than the round trip. */
+export const RESEND_FLOOR_MS = 20;
+/** Above this, waiting longer only adds to the caller's delay; RFC 6298 allows a maximum (its rule 2.5). */
+export const RESEND_CEILING_MS = 2_000;
+/** Transmissions in a row without any answer after which the server's boot is in doubt, and the server itself. */
+export const SUSPECT_AFTER_SILENT = 2;
+export const ROTATE_AFTER_SILENT = 3;
+/** The pause before a server that knows no leader is asked again; doubles up to the ceiling. */
+export const NO_LEADER_PAUSE_MS = 50;
+export const NO_LEADER_PAUSE_MAX_MS = 500;
+/** A message in fragments that moves slower than this (bytes a millisecond) is taken for lost. */
+export const TRANSFER_BYTES_PER_MS_MIN = 256;
+/** A parked read is asked for again this often: what one lost datagram may delay its news. */
+export const PARKED_RESEND_MS = 1_000;
+/** How long a parked read asks to be parked; well under PARK_MS_MAX and the session's timeout. */
+export const PARK_MS_DEFAULT = 10_000;
+/** Send times kept of one request: a grant names one of its newest attempts, or the holder renews first. */
+export const SENT_TIMES_KEPT = 64;
+/** Requests that wait in the client for a place in a window. */
+export const CLIENT_QUEUE_MAX = 16_384;
+/** Sessions that one client may open when waiting acquires pin the windows of those that it has. */
+export const SESSIONS_PER_CLIENT_MAX = 64;
+/** When one server has answered a status or ping, the others get this long. */
+export const STATUS_GRACE_MS = 1_000;
+/** A client that closes does not wait longer for its farewell. */
+export const CLOSE_TIMEOUT_MS = 2_000;
+/** Servers and hints of a leader that one client remembers. */
+export const SERVERS_MAX = 64;
+/** `read` without a limit. */
+export const READ_RECORDS_DEFAULT = 4_096;
