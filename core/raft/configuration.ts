@@ -2,16 +2,17 @@
  * Who is in the cluster: the replicated configuration, its own kind of log entry and a part of every snapshot.
  *
  * A voter is a (node, storage id) pair: a wiped disk comes back under its old name but not as the voter that it was,
- * because it has forgotten what it promised.
+ * because it has forgotten what it promised. Changes are one server at a time (dissertation §4.1): two configurations that
+ * follow each other then always share a majority.
  */
 
 import { type Decoded, decode, Writer } from '../base/bytes.ts';
+import type { ServerId } from './types.ts';
 
-export interface Member {
-  readonly node: string;
-  /** 32 hexadecimal digits; made with the data directory. */
-  readonly storageId: string;
+export interface Member extends ServerId {
   readonly address: string;
+  /** False: a learner, which gets the log and counts for nothing. */
+  readonly voter: boolean;
 }
 
 export interface Configuration {
@@ -19,7 +20,8 @@ export interface Configuration {
   readonly clusterId: string;
   /** What people call the cluster. */
   readonly clusterName: string;
-  readonly voters: readonly Member[];
+  /** By node, each once. */
+  readonly members: readonly Member[];
 }
 
 const FORMAT = 1;
@@ -28,8 +30,8 @@ const MEMBERS_MAX = 64;
 export function encodeConfiguration(configuration: Configuration): Uint8Array {
   const writer = new Writer();
   writer.u8(FORMAT).text(configuration.clusterId).text(configuration.clusterName);
-  writer.list(configuration.voters, (member) => {
-    writer.text(member.node).text(member.storageId).text(member.address);
+  writer.list(configuration.members, (member) => {
+    writer.text(member.node).text(member.storageId).text(member.address).bool(member.voter);
   });
   return writer.finish();
 }
@@ -41,11 +43,40 @@ export function decodeConfiguration(bytes: Uint8Array): Decoded<Configuration> {
     return {
       clusterId: reader.text(32),
       clusterName: reader.text(64),
-      voters: reader.list(MEMBERS_MAX, () => ({
+      members: reader.list(MEMBERS_MAX, () => ({
         node: reader.text(32),
         storageId: reader.text(32),
         address: reader.text(300),
+        voter: reader.bool(),
       })),
     };
   });
+}
+
+export function findMember(configuration: Configuration, node: string): Member | null {
+  return configuration.members.find((member) => member.node === node) ?? null;
+}
+
+/** Whether this very server, with this very disk, may vote. */
+export function isVoter(configuration: Configuration, server: ServerId): boolean {
+  const member = findMember(configuration, server.node);
+  return member?.voter === true && member.storageId === server.storageId;
+}
+
+export function votersOf(configuration: Configuration): readonly Member[] {
+  return configuration.members.filter((member) => member.voter);
+}
+
+/** How many members differ between two configurations: a change may have 1 (a move of an address is one too). */
+export function changedMembers(before: Configuration, after: Configuration): number {
+  const nodes = new Set([...before.members, ...after.members].map((member) => member.node));
+  let changed = 0;
+  for (const node of nodes) {
+    const old = findMember(before, node);
+    const next = findMember(after, node);
+    if (old === null || next === null) changed += 1;
+    else if (old.storageId !== next.storageId) changed += 2;
+    else if (old.voter !== next.voter || old.address !== next.address) changed += 1;
+  }
+  return changed;
 }

@@ -1,87 +1,186 @@
 /**
- * The Raft state machine (Ongaro's dissertation, chapter 3), without any input or output: proposals, ticks and news of
- * completed writes go in; `ready()` says what to persist and what to apply.
+ * The Raft state machine (Ongaro's dissertation, chapters 3, 4 and 6; pre-vote §9.6), without any input or output.
  *
- * This is Raft with a single voter: every rule is the general one (a vote counts when it is durable, an entry is
- * committed when a majority has it durably and it is of the leader's own term), taken over a majority of one.
+ * Messages, proposals, ticks and news of completed writes go in; `ready()` says what to persist, which message must follow
+ * that write and which need not, what to apply, and which reads are confirmed. Time comes in as milliseconds of one
+ * monotonic clock; chance comes from a port.
  *
- * Invariants, asserted where they could break: the term never falls; one vote a term; a leader never replaces an entry;
- * commitIndex never falls and never passes what is durable here.
+ * Invariants, asserted where they could break: the term never falls; one vote a term; a leader never replaces an entry; a
+ * committed entry is never replaced; commitIndex never falls; an own entry counts for a majority only when it is durable;
+ * votes, vote requests and acknowledgements follow the write that they tell of.
  */
 
-import { assert } from '../base/assert.ts';
-import type { Configuration, Member } from './configuration.ts';
+import { assert, unreachable } from '../base/assert.ts';
+import type { Entropy } from '../base/ports.ts';
+import {
+  type Configuration,
+  changedMembers,
+  encodeConfiguration,
+  findMember,
+  isVoter,
+  type Member,
+  votersOf,
+} from './configuration.ts';
 import { RaftLog } from './log.ts';
-import { quorumIndex } from './quorum.ts';
-import type { EntryType, HardState, LogEntry } from './types.ts';
+import type { DiskReport, RaftBody, RaftMessage } from './messages.ts';
+import { Progress } from './progress.ts';
+import { majority, quorumIndex } from './quorum.ts';
+import { type Confirmation, ReadIndex } from './read-index.ts';
+import { Stash } from './stash.ts';
+import { type EntryType, type HardState, type LogEntry, type ServerId, serverKey } from './types.ts';
 
-export type Role = 'follower' | 'candidate' | 'leader';
+export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader' | 'learner';
+
+/** All in milliseconds. DESIGN.md has the formula that the server computes them with. */
+export interface Timing {
+  /** T: a leader that has not heard a majority for so long steps down; elections start after a random time in [T, 2T). */
+  readonly electionTimeoutMs: number;
+  readonly heartbeatMs: number;
+  /** A candidate waits T and this before it campaigns again: twice the voters' fsync p99, since votes are fsynced. */
+  readonly voteWriteMs: number;
+}
 
 export interface RaftStart {
-  readonly self: Pick<Member, 'node' | 'storageId'>;
-  readonly configuration: Configuration;
+  readonly self: ServerId;
   readonly hardState: HardState;
   readonly snapshotIndex: number;
   readonly snapshotTerm: number;
+  readonly configuration: Configuration;
   /** Recovered, and therefore durable. */
   readonly entries: readonly LogEntry[];
+  readonly entropy: Pick<Entropy, 'fraction'>;
+  readonly timing: Timing;
+  readonly now: number;
 }
 
-/** What the server does next, in this order: persist (in one write), then apply. */
+export interface Outgoing {
+  readonly message: RaftMessage;
+  /** True: not before the write of this Ready, and all writes before it, are durable. */
+  readonly followsWrite: boolean;
+}
+
+/** What the server does next: persist in one write, send, apply, answer. */
 export interface Ready {
   readonly hardState: HardState | null;
   readonly entries: readonly LogEntry[];
+  readonly messages: readonly Outgoing[];
   readonly committed: readonly LogEntry[];
+  readonly confirmed: readonly Confirmation[];
+  /** Reads and renewals that will never be confirmed here: leadership is gone. */
+  readonly abandoned: readonly Confirmation[];
+  /** Members that need a snapshot, each named once until `snapshotFinished`. */
+  readonly snapshots: readonly string[];
 }
 
-/** Tells what became durable: the hard state of `term`, and the log up to `index`, whose entry had `entryTerm`. */
+/** What became durable: the hard state of `term`, and the log up to `index`, whose entry had `entryTerm`. */
 export interface Persisted {
   readonly term: number;
   readonly index: number;
   readonly entryTerm: number;
 }
 
+export type ProposeRefusal =
+  | 'not-leader'
+  | 'transferring'
+  | 'not-serving'
+  | 'change-under-way'
+  | 'not-one-change';
+
+/** One append message: what a datagram's fragments carry in a few turns. */
+const APPEND_BYTES_MAX = 512 * 1024;
+const APPEND_ENTRIES_MAX = 1_024;
+/** A lost append is sent again after two heartbeats, and later the larger it is: it may still be on the way. */
+const RESEND_BYTES_PER_MS = 500;
+
+interface Transfer {
+  readonly node: string;
+  readonly number: number;
+  readonly startedAt: number;
+  /** A leader whose own disk is the trouble does not wait until the other has all. */
+  readonly atOnce: boolean;
+  sent: boolean;
+}
+
 export class Raft {
   readonly log: RaftLog;
-  readonly configuration: Configuration;
-  readonly #self: Pick<Member, 'node' | 'storageId'>;
+  readonly self: ServerId;
+  readonly #entropy: Pick<Entropy, 'fraction'>;
+  #timing: Timing;
   #role: Role = 'follower';
   #term: number;
   #votedFor: string | null;
+  #leader: string | null = null;
+  #leaderHeardAt = Number.NEGATIVE_INFINITY;
+  #electionAt: number;
+  #votes = new Set<string>();
+
   #durableTerm: number;
   #durableIndex: number;
   #commitIndex: number;
-  /** The next entry that `ready` hands out for persisting, and for applying. */
+  /** A follower's: up to where its log is known to agree with this term's leader. */
+  #receivedIndex: number;
+  readonly #stash = new Stash();
   #persistFrom: number;
   #applyFrom: number;
   #hardStateChanged = false;
-  /** The first index of the leader's own term: nothing is served before it is committed (Raft §8). */
-  #ownTermFrom = 0;
+
+  readonly #progress = new Map<string, Progress>();
+  readonly #reads = new ReadIndex();
+  #heartbeatAt = 0;
+  #ownTermFrom = Number.POSITIVE_INFINITY;
+  #transfer: Transfer | null = null;
+  #transferNumber = 0;
+  #disk: DiskReport = { roomy: true, stalledMs: 0, syncP99Ms: 0 };
+  /** Past the stall limit: neither campaigns nor takes a transfer. */
+  #mayCampaign = true;
+
+  #messages: Outgoing[] = [];
+  #confirmed: Confirmation[] = [];
+  #abandoned: Confirmation[] = [];
+  #snapshots: string[] = [];
 
   constructor(start: RaftStart) {
     this.log = new RaftLog(start);
-    this.configuration = start.configuration;
-    this.#self = start.self;
+    this.self = start.self;
+    this.#entropy = start.entropy;
+    this.#timing = start.timing;
     this.#term = start.hardState.term;
     this.#votedFor = start.hardState.votedFor;
     this.#durableTerm = this.#term;
     this.#durableIndex = this.log.lastIndex;
     this.#commitIndex = start.snapshotIndex;
+    this.#receivedIndex = start.snapshotIndex;
     this.#persistFrom = this.log.lastIndex + 1;
     this.#applyFrom = start.snapshotIndex + 1;
+    this.#electionAt = start.now;
+    // A server alone waits for nobody.
+    if (votersOf(this.log.configuration).length > 1 || !isVoter(this.log.configuration, this.self)) {
+      this.#resetElection(start.now);
+    }
     assert(
       this.#term >= this.log.lastTerm,
-      `hard state of term ${this.#term} is older than the log's ${this.log.lastTerm}`,
+      `hard state of term ${this.#term}, log of term ${this.log.lastTerm}`,
     );
-    assert(start.configuration.voters.length === 1, `${start.configuration.voters.length} voters`);
   }
 
+  // --- questions -----------------------------------------------------------------------------------------------------
+
+  /** A follower that may not vote is a learner. */
   get role(): Role {
-    return this.#role;
+    return this.#role === 'follower' && !isVoter(this.log.configuration, this.self) ? 'learner' : this.#role;
   }
 
   get term(): number {
     return this.#term;
+  }
+
+  get votedFor(): string | null {
+    return this.#votedFor;
+  }
+
+  /** The node that leads this term, as far as is known here. */
+  get leader(): string | null {
+    return this.#leader;
   }
 
   get commitIndex(): number {
@@ -92,9 +191,12 @@ export class Raft {
     return this.#durableIndex;
   }
 
-  /** The leader's node, or null while there is none. */
-  get leader(): string | null {
-    return this.#role === 'leader' ? this.#self.node : null;
+  get durableTerm(): number {
+    return this.#durableTerm;
+  }
+
+  get configuration(): Configuration {
+    return this.log.configuration;
   }
 
   /** True for a leader that has committed an entry of its own term: only then may it serve reads and renewals. */
@@ -102,84 +204,624 @@ export class Raft {
     return this.#role === 'leader' && this.#commitIndex >= this.#ownTermFrom;
   }
 
-  #isVoter(): boolean {
-    return this.configuration.voters.some(
-      (voter) => voter.node === this.#self.node && voter.storageId === this.#self.storageId,
-    );
+  get transferring(): boolean {
+    return this.#transfer !== null;
   }
 
-  /** Starts an election (Raft §5.2): a new term, and a vote for itself that counts once it is durable. */
-  campaign(): void {
-    assert(this.#role !== 'leader', 'a leader does not campaign');
-    assert(this.#isVoter(), `${this.#self.node} with storage ${this.#self.storageId} is not a voter`);
-    this.#role = 'candidate';
-    this.#term += 1;
-    this.#votedFor = this.#self.node;
-    this.#hardStateChanged = true;
+  /** A leader's view of a member, or null. */
+  progress(node: string): Progress | null {
+    return this.#progress.get(node) ?? null;
   }
 
-  /** Appends an entry of this term; only a leader may. Returns its index. */
-  propose(type: EntryType, data: Uint8Array): number {
-    assert(this.#role === 'leader', `cannot propose as ${this.#role}`);
+  /** When `tick` next has something to do. */
+  get nextTickAt(): number {
+    return this.#role === 'leader' ? this.#heartbeatAt : this.#electionAt;
+  }
+
+  // --- settings ------------------------------------------------------------------------------------------------------
+
+  setTiming(timing: Timing): void {
+    this.#timing = timing;
+  }
+
+  /** What this server's own disk is like: reported to the leader, and whether it may campaign with it. */
+  setDisk(disk: DiskReport, mayCampaign: boolean): void {
+    this.#disk = disk;
+    this.#mayCampaign = mayCampaign;
+  }
+
+  // --- proposals and reads -------------------------------------------------------------------------------------------
+
+  /** Appends an entry of this term. Returns its index, or why not. */
+  propose(type: 'command' | 'no-op', data: Uint8Array): number | ProposeRefusal {
+    if (this.#role !== 'leader') return 'not-leader';
+    if (this.#transfer !== null) return 'transferring';
+    return this.#appendOwn(type, data);
+  }
+
+  /** Proposes a configuration that differs from the present one in one server (dissertation §4.1). */
+  proposeConfiguration(next: Configuration): number | ProposeRefusal {
+    if (this.#role !== 'leader') return 'not-leader';
+    if (this.#transfer !== null) return 'transferring';
+    // Before an entry of its own term is committed, an older configuration may be half-way to being committed elsewhere
+    // (the correction to the dissertation's algorithm, raft-dev 2015).
+    if (!this.serving) return 'not-serving';
+    if (this.log.configurationIndex > this.#commitIndex) return 'change-under-way';
+    if (changedMembers(this.configuration, next) !== 1 || votersOf(next).length === 0)
+      return 'not-one-change';
+    return this.#appendOwn('configuration', encodeConfiguration(next));
+  }
+
+  #appendOwn(type: EntryType, data: Uint8Array): number {
     const index = this.log.lastIndex + 1;
     this.log.append({ index, term: this.#term, type, data });
     return index;
   }
 
   /**
-   * The index that a linearizable read must see applied (ReadIndex, dissertation §6.4), or null if this server may not
-   * serve one now. With one voter the confirming round is a majority of one and is over at once.
+   * Asks for a confirmation that this server still leads, for a linearizable read or a renewal (dissertation §6.4); `id`
+   * comes back in a Ready, confirmed or abandoned. False if this server may not serve now.
    */
-  readIndex(): number | null {
-    return this.serving ? this.#commitIndex : null;
+  confirm(id: number): boolean {
+    if (!this.serving) return false;
+    this.#reads.add(id, this.#commitIndex);
+    return true;
   }
 
-  /** Whether `ready` has anything to say. */
-  hasReady(): boolean {
-    return (
-      this.#hardStateChanged ||
-      this.#persistFrom <= this.log.lastIndex ||
-      this.#applyFrom <= this.#commitIndex
-    );
+  /**
+   * Hands leadership to a voter (dissertation §3.10): no proposals from now on; the other campaigns once it has the whole
+   * log, or at once. Returns why not, or null.
+   */
+  transferTo(
+    node: string,
+    now: number,
+    options: { readonly atOnce: boolean },
+  ): 'not-leader' | 'not-a-voter' | 'transferring' | null {
+    if (this.#role !== 'leader') return 'not-leader';
+    if (this.#transfer !== null) return 'transferring';
+    if (node === this.self.node || findMember(this.configuration, node)?.voter !== true) return 'not-a-voter';
+    this.#transferNumber += 1;
+    this.#transfer = {
+      node,
+      number: this.#transferNumber,
+      startedAt: now,
+      atOnce: options.atOnce,
+      sent: false,
+    };
+    this.#sendTransfer();
+    return null;
   }
 
-  /** Takes what is to be done. Each entry is handed out for persisting once and for applying once. */
-  ready(): Ready {
-    const lastIndex = this.log.lastIndex;
-    const entries = this.#persistFrom <= lastIndex ? this.log.slice(this.#persistFrom, lastIndex + 1) : [];
-    const committed =
-      this.#applyFrom <= this.#commitIndex ? this.log.slice(this.#applyFrom, this.#commitIndex + 1) : [];
-    const hardState = this.#hardStateChanged ? { term: this.#term, votedFor: this.#votedFor } : null;
-    this.#persistFrom = lastIndex + 1;
-    this.#applyFrom = this.#commitIndex + 1;
-    this.#hardStateChanged = false;
-    return { hardState, entries, committed };
+  /** Stops leading without handing over. */
+  stepDown(now: number): void {
+    if (this.#role === 'leader') this.#becomeFollower(this.#term, null, now);
   }
 
-  /** News of a completed write. An index whose entry has another term by now is ignored: that entry was overwritten. */
-  persisted(news: Persisted): void {
-    this.#durableTerm = Math.max(this.#durableTerm, news.term);
-    if (news.index > this.#durableIndex && this.log.term(news.index) === news.entryTerm) {
-      this.#durableIndex = news.index;
+  // --- time ----------------------------------------------------------------------------------------------------------
+
+  /** Lets time pass: elections, heartbeats, the leader's check that it still hears a majority. */
+  tick(now: number): void {
+    if (this.#role === 'leader') this.#tickLeader(now);
+    else if (now >= this.#electionAt) this.#tickElection(now);
+  }
+
+  #tickElection(now: number): void {
+    this.#resetElection(now);
+    if (!isVoter(this.configuration, this.self) || !this.#mayCampaign) return;
+    this.#leader = null;
+    this.#role = 'pre-candidate';
+    this.#votes = new Set([this.self.node]);
+    const voters = votersOf(this.configuration);
+    if (voters.length === 1) return this.#campaign(now, 0);
+    const { lastIndex, lastTerm } = this.log;
+    for (const voter of voters) {
+      this.#send(voter.node, { type: 'pre-vote', lastIndex, lastTerm }, this.#term + 1);
     }
-    if (this.#role === 'candidate' && this.#durableTerm === this.#term) this.#becomeLeader();
-    if (this.#role === 'leader') this.#advanceCommit();
   }
 
-  #becomeLeader(): void {
+  #tickLeader(now: number): void {
+    if (!this.#hearsMajority(now)) return this.#becomeFollower(this.#term, null, now);
+    if (this.#transfer !== null && now - this.#transfer.startedAt > this.#timing.electionTimeoutMs) {
+      this.#transfer = null;
+    }
+    this.#watchLearners(now);
+    if (now >= this.#heartbeatAt) this.#beginRound(now);
+  }
+
+  #hearsMajority(now: number): boolean {
+    let heard = 0;
+    const voters = votersOf(this.configuration);
+    for (const voter of voters) {
+      const progress = this.#progress.get(voter.node);
+      // A member that was just added, and this server itself, need no answer yet.
+      if (progress === undefined || now - progress.heardAt <= this.#timing.electionTimeoutMs) heard += 1;
+    }
+    return heard >= majority(voters.length);
+  }
+
+  #resetElection(now: number): void {
+    const { electionTimeoutMs, voteWriteMs } = this.#timing;
+    const waits = this.#role === 'candidate' ? electionTimeoutMs + voteWriteMs : electionTimeoutMs;
+    this.#electionAt = now + waits + this.#entropy.fraction() * electionTimeoutMs;
+  }
+
+  /** Whether a leader was heard so recently that no other may be elected by this server's help (dissertation §4.2.3). */
+  #leaderIsAlive(now: number): boolean {
+    if (this.#role === 'leader') return true;
+    return this.#leader !== null && now - this.#leaderHeardAt < this.#timing.electionTimeoutMs;
+  }
+
+  // --- elections -----------------------------------------------------------------------------------------------------
+
+  #campaign(now: number, transfer: number): void {
+    assert(isVoter(this.configuration, this.self), `${serverKey(this.self)} is not a voter`);
+    this.#role = 'candidate';
+    this.#leader = null;
+    this.#setTerm(this.#term + 1);
+    this.#votedFor = serverKey(this.self);
+    this.#votes = new Set();
+    this.#resetElection(now);
+    const { lastIndex, lastTerm } = this.log;
+    for (const voter of votersOf(this.configuration)) {
+      this.#send(voter.node, { type: 'vote', lastIndex, lastTerm, transfer }, this.#term);
+    }
+  }
+
+  #setTerm(term: number): void {
+    assert(term > this.#term, `term ${term} after ${this.#term}`);
+    this.#term = term;
+    this.#votedFor = null;
+    this.#hardStateChanged = true;
+    // What a former leader sent is not known to agree with the next one's log; what is committed does.
+    this.#receivedIndex = this.#commitIndex;
+    this.#stash.clear();
+  }
+
+  #becomeFollower(term: number, leader: string | null, now: number): void {
+    if (term > this.#term) this.#setTerm(term);
+    if (this.#role === 'leader') this.#endLeading();
+    this.#role = 'follower';
+    this.#leader = leader;
+    this.#resetElection(now);
+  }
+
+  #endLeading(): void {
+    this.#progress.clear();
+    this.#abandoned.push(...this.#reads.clear());
+    this.#transfer = null;
+    this.#ownTermFrom = Number.POSITIVE_INFINITY;
+    this.#receivedIndex = this.#commitIndex;
+  }
+
+  #becomeLeader(now: number): void {
+    assert(this.#durableTerm === this.#term, `leads term ${this.#term}, durable is ${this.#durableTerm}`);
     this.#role = 'leader';
+    this.#leader = this.self.node;
+    this.#progress.clear();
+    this.#syncProgress(now);
     this.#ownTermFrom = this.log.lastIndex + 1;
     // A leader commits nothing of older terms by counting; an entry of its own carries them along (Raft §5.4.2).
-    this.propose('no-op', new Uint8Array());
+    this.#appendOwn('no-op', new Uint8Array());
+    this.#beginRound(now);
   }
 
-  #advanceCommit(): void {
-    const index = quorumIndex([this.#durableIndex]);
-    if (index > this.#commitIndex && this.log.term(index) === this.#term) this.#commitIndex = index;
+  #countVote(from: ServerId, now: number): void {
+    // A vote counts only for the disk that the configuration names.
+    if (!isVoter(this.configuration, from)) return;
+    this.#votes.add(from.node);
+    if (this.#votes.size < majority(votersOf(this.configuration).length)) return;
+    if (this.#role === 'pre-candidate') this.#campaign(now, 0);
+    else if (this.#role === 'candidate') this.#becomeLeader(now);
+  }
+
+  // --- messages ------------------------------------------------------------------------------------------------------
+
+  /** Takes one message from another server. */
+  step(message: RaftMessage, now: number): void {
+    if (message.to !== this.self.node || message.from.node === this.self.node) return;
+    const { body, from } = message;
+    if (message.term < this.#term) return this.#stepOld(message);
+    if (message.term > this.#term && !this.#raisesTerm(message, now)) return;
+    switch (body.type) {
+      case 'pre-vote':
+        return this.#onPreVote(message, body, now);
+      case 'pre-vote-reply':
+        if (this.#role === 'pre-candidate' && body.granted && message.term === this.#term + 1) {
+          this.#countVote(from, now);
+        }
+        return;
+      case 'vote':
+        return this.#onVote(from, body, now);
+      case 'vote-reply':
+        if (this.#role === 'candidate' && body.granted) this.#countVote(from, now);
+        return;
+      case 'append':
+        this.#heardLeader(from, now);
+        return this.#onAppend(body);
+      case 'heartbeat': {
+        this.#heardLeader(from, now);
+        this.#commitUpTo(Math.min(body.commitIndex, this.#receivedIndex));
+        const reply = {
+          type: 'heartbeat-reply',
+          round: body.round,
+          receivedIndex: this.#receivedIndex,
+          disk: this.#disk,
+        } as const;
+        return this.#send(from.node, reply, this.#term);
+      }
+      case 'transfer':
+        this.#heardLeader(from, now);
+        if (isVoter(this.configuration, this.self) && this.#mayCampaign) this.#campaign(now, body.number);
+        return;
+      case 'append-reply':
+      case 'append-gap':
+      case 'append-conflict':
+      case 'heartbeat-reply':
+        return this.#onFollower(message, now);
+      case 'newer-term':
+        return;
+      default:
+        return unreachable(body);
+    }
+  }
+
+  /** A message of a lower term is answered with one's own (dissertation §3.3), so that its sender learns of it. */
+  #stepOld(message: RaftMessage): void {
+    switch (message.body.type) {
+      case 'pre-vote':
+        return this.#send(message.from.node, { type: 'pre-vote-reply', granted: false }, this.#term);
+      case 'vote':
+      case 'append':
+      case 'heartbeat':
+      case 'transfer':
+        return this.#send(message.from.node, { type: 'newer-term' }, this.#term);
+      default:
+        return;
+    }
+  }
+
+  /** A message of a higher term: raises this server's, or is none of its business. Returns whether to go on with it. */
+  #raisesTerm(message: RaftMessage, now: number): boolean {
+    const { body, from, term } = message;
+    switch (body.type) {
+      case 'pre-vote':
+        return true;
+      case 'pre-vote-reply':
+        // Granted, it names the term that was asked for, which nobody is in yet.
+        if (!body.granted) this.#becomeFollower(term, null, now);
+        return body.granted;
+      case 'vote':
+        // A server that was cut off must not depose a leader that others hear (dissertation §4.2.3).
+        if (body.transfer === 0 && this.#leaderIsAlive(now)) return false;
+        this.#becomeFollower(term, null, now);
+        return true;
+      case 'append':
+      case 'heartbeat':
+      case 'transfer':
+        this.#becomeFollower(term, from.node, now);
+        return true;
+      default:
+        this.#becomeFollower(term, null, now);
+        return true;
+    }
+  }
+
+  #onPreVote(message: RaftMessage, body: Extract<RaftBody, { type: 'pre-vote' }>, now: number): void {
+    const granted =
+      message.term > this.#term &&
+      !this.#leaderIsAlive(now) &&
+      this.log.isUpToDate(body.lastIndex, body.lastTerm);
+    const term = granted ? message.term : this.#term;
+    this.#send(message.from.node, { type: 'pre-vote-reply', granted }, term);
+  }
+
+  #onVote(from: ServerId, body: Extract<RaftBody, { type: 'vote' }>, now: number): void {
+    const key = serverKey(from);
+    const free = this.#votedFor === null || this.#votedFor === key;
+    const granted = free && this.#leader === null && this.log.isUpToDate(body.lastIndex, body.lastTerm);
+    if (granted) {
+      if (this.#votedFor === null) {
+        this.#votedFor = key;
+        this.#hardStateChanged = true;
+      }
+      this.#resetElection(now);
+    }
+    this.#send(from.node, { type: 'vote-reply', granted }, this.#term);
+  }
+
+  #heardLeader(from: ServerId, now: number): void {
+    assert(this.#role !== 'leader', `two leaders in term ${this.#term}: ${this.self.node} and ${from.node}`);
     assert(
-      this.#commitIndex <= this.#durableIndex,
-      `committed ${this.#commitIndex}, durable ${this.#durableIndex}`,
+      this.#leader === null || this.#leader === from.node,
+      `two leaders in term ${this.#term}: ${this.#leader} and ${from.node}`,
     );
+    this.#role = 'follower';
+    this.#leader = from.node;
+    this.#leaderHeardAt = now;
+    this.#resetElection(now);
+  }
+
+  // --- a follower's log ----------------------------------------------------------------------------------------------
+
+  #onAppend(body: Extract<RaftBody, { type: 'append' }>): void {
+    const { previousIndex, previousTerm } = body;
+    // Whatever is committed agrees, also where the snapshot no longer has the terms.
+    const agrees = previousIndex <= this.#commitIndex || this.log.term(previousIndex) === previousTerm;
+    if (!agrees) return this.#refuseAppend(body);
+    this.#accept(body);
+    for (let next = this.#stash.take(this.log); next !== null; next = this.#stash.take(this.log))
+      this.#accept(next);
+    const reply = { type: 'append-reply', durableIndex: this.#receivedIndex } as const;
+    this.#send(this.#leader as string, reply, this.#term);
+  }
+
+  /** Entries of the leader's that follow what is here: conflicting ones give way (Raft §5.3). */
+  #accept(body: Extract<RaftBody, { type: 'append' }>): void {
+    for (const entry of body.entries) {
+      if (entry.index <= this.#commitIndex || this.log.term(entry.index) === entry.term) continue;
+      if (entry.index <= this.log.lastIndex) this.#truncateFrom(entry.index);
+      this.log.append(entry);
+    }
+    const lastIndex = body.previousIndex + body.entries.length;
+    this.#receivedIndex = Math.max(this.#receivedIndex, lastIndex);
+    this.#commitUpTo(Math.min(body.commitIndex, this.#receivedIndex));
+  }
+
+  #truncateFrom(index: number): void {
+    assert(
+      index > this.#commitIndex,
+      `entry ${index} is committed (${this.#commitIndex}) and would be replaced`,
+    );
+    this.log.truncateFrom(index);
+    this.#durableIndex = Math.min(this.#durableIndex, index - 1);
+    this.#persistFrom = Math.min(this.#persistFrom, index);
+  }
+
+  #refuseAppend(body: Extract<RaftBody, { type: 'append' }>): void {
+    const { previousIndex, previousTerm } = body;
+    const leader = this.#leader as string;
+    // All that is here is known to agree, so only what lies between is missing: this datagram overtook another.
+    if (this.#receivedIndex === this.log.lastIndex && previousIndex > this.log.lastIndex) {
+      this.#stash.add(body);
+      const gap = { type: 'append-gap', from: this.log.lastIndex + 1, to: previousIndex } as const;
+      return this.#send(leader, gap, this.#term);
+    }
+    const hintIndex = this.log.lastAtOrBelow(previousIndex, previousTerm);
+    const hintTerm = this.log.term(hintIndex) ?? 0;
+    this.#send(leader, { type: 'append-conflict', previousIndex, hintIndex, hintTerm }, this.#term);
+  }
+
+  #commitUpTo(index: number): void {
+    if (index <= this.#commitIndex) return;
+    assert(index <= this.log.lastIndex, `commit index ${index}, the log ends at ${this.log.lastIndex}`);
+    this.#commitIndex = index;
+  }
+
+  // --- a leader's followers ------------------------------------------------------------------------------------------
+
+  /** One Progress for each other member of the configuration in force. */
+  #syncProgress(now: number): void {
+    const { members } = this.configuration;
+    for (const node of [...this.#progress.keys()]) {
+      if (findMember(this.configuration, node) === null) this.#progress.delete(node);
+    }
+    for (const member of members) {
+      if (member.node === this.self.node) continue;
+      const known = this.#progress.get(member.node);
+      if (known !== undefined && known.member.storageId === member.storageId) known.member = member;
+      else this.#progress.set(member.node, new Progress(member, { nextIndex: this.log.lastIndex + 1, now }));
+    }
+  }
+
+  #onFollower(message: RaftMessage, now: number): void {
+    if (this.#role !== 'leader') return;
+    const { body, from } = message;
+    const progress = this.#progress.get(from.node);
+    // An acknowledgement counts only for the disk that the configuration names.
+    if (progress === undefined || progress.member.storageId !== from.storageId) return;
+    switch (body.type) {
+      case 'heartbeat-reply':
+        return this.#onHeartbeatReply(progress, body, now);
+      case 'append-reply':
+        assert(
+          body.durableIndex <= this.log.lastIndex,
+          `${from.node} has ${body.durableIndex}, the log ends before`,
+        );
+        if (progress.acknowledged(body.durableIndex)) {
+          this.#advanceCommit(now);
+          this.#sendTransfer();
+        }
+        return;
+      case 'append-gap':
+        return this.#fillGap(progress, body, now);
+      case 'append-conflict': {
+        const stale =
+          progress.state !== 'probe'
+            ? body.previousIndex <= progress.matchIndex
+            : body.previousIndex !== progress.nextIndex - 1;
+        if (stale || progress.state === 'snapshot') return;
+        const meet = this.log.lastAtOrBelow(Math.min(body.hintIndex, body.previousIndex - 1), body.hintTerm);
+        return progress.probeFrom(meet + 1);
+      }
+      default:
+        return;
+    }
+  }
+
+  #onHeartbeatReply(
+    progress: Progress,
+    body: Extract<RaftBody, { type: 'heartbeat-reply' }>,
+    now: number,
+  ): void {
+    const sentAt = this.#reads.roundSentAt(body.round);
+    if (sentAt !== null && body.round > progress.repliedRound) {
+      progress.repliedRound = body.round;
+      progress.heardAt = Math.max(progress.heardAt, sentAt);
+      progress.disk = body.disk;
+      this.#confirmReads();
+    }
+    if (progress.state === 'probe') progress.probeSentAt = null;
+    const oldest = progress.oldestSentAt;
+    if (progress.state !== 'replicate' || oldest === null || body.receivedIndex >= progress.nextIndex - 1)
+      return;
+    const patience = 2 * this.#timing.heartbeatMs + progress.oldestBytes / RESEND_BYTES_PER_MS;
+    if (now - oldest > patience) progress.resendFrom(body.receivedIndex + 1);
+  }
+
+  #confirmReads(): void {
+    const rounds = votersOf(this.configuration).map((voter) =>
+      voter.node === this.self.node ? this.#reads.round : (this.#progress.get(voter.node)?.repliedRound ?? 0),
+    );
+    this.#confirmed.push(...this.#reads.confirmed(quorumIndex(rounds)));
+  }
+
+  #fillGap(progress: Progress, gap: Extract<RaftBody, { type: 'append-gap' }>, now: number): void {
+    // A log that ends before the probe: where it ends is where the two agree.
+    if (progress.state === 'probe' && gap.to === progress.nextIndex - 1) progress.probeFrom(gap.from);
+    if (progress.state !== 'replicate' || gap.from > gap.to || gap.to > this.log.lastIndex) return;
+    if (gap.from <= progress.matchIndex || !progress.mayFillGap(now, this.#timing.heartbeatMs)) return;
+    if (this.log.term(gap.from - 1) === null) return;
+    const entries = this.#batch(gap.from, gap.to + 1);
+    this.#sendAppend(progress, gap.from - 1, entries);
+  }
+
+  /** Entries from `low` that fit one message, below `high`. */
+  #batch(low: number, high: number): readonly LogEntry[] {
+    const candidates = this.log.slice(low, Math.min(high, low + APPEND_ENTRIES_MAX));
+    let bytes = 0;
+    let count = 0;
+    for (const entry of candidates) {
+      bytes += entry.data.length + 16;
+      if (count > 0 && bytes > APPEND_BYTES_MAX) break;
+      count += 1;
+    }
+    return candidates.slice(0, count);
+  }
+
+  #sendAppend(progress: Progress, previousIndex: number, entries: readonly LogEntry[]): void {
+    const previousTerm = this.log.term(previousIndex);
+    assert(previousTerm !== null, `no term for ${previousIndex}`);
+    const body = {
+      type: 'append',
+      previousIndex,
+      previousTerm,
+      commitIndex: this.#commitIndex,
+      entries,
+    } as const;
+    this.#send(progress.member.node, body, this.#term);
+  }
+
+  /** Sends each member what it lacks, as far as its window allows. */
+  #replicate(now: number): void {
+    for (const progress of this.#progress.values()) {
+      if (progress.state === 'snapshot') continue;
+      if (this.log.term(progress.nextIndex - 1) === null) {
+        progress.becomeSnapshot();
+        this.#snapshots.push(progress.member.node);
+        continue;
+      }
+      if (progress.state === 'probe') this.#probe(progress, now);
+      else this.#stream(progress, now);
+    }
+  }
+
+  #probe(progress: Progress, now: number): void {
+    if (progress.probeSentAt !== null) return;
+    progress.probeSentAt = now;
+    const entries =
+      progress.nextIndex <= this.log.lastIndex ? this.#batch(progress.nextIndex, this.log.lastIndex + 1) : [];
+    this.#sendAppend(progress, progress.nextIndex - 1, entries);
+  }
+
+  #stream(progress: Progress, now: number): void {
+    while (progress.nextIndex <= this.log.lastIndex && progress.windowOpen) {
+      const entries = this.#batch(progress.nextIndex, this.log.lastIndex + 1);
+      this.#sendAppend(progress, progress.nextIndex - 1, entries);
+      const bytes = entries.reduce((sum, entry) => sum + entry.data.length + 16, 0);
+      progress.sent({ lastIndex: progress.nextIndex + entries.length - 1, bytes, sentAt: now });
+    }
+  }
+
+  #beginRound(now: number): void {
+    this.#heartbeatAt = now + this.#timing.heartbeatMs;
+    const round = this.#reads.beginRound(now);
+    for (const { member } of this.#progress.values()) {
+      this.#send(member.node, { type: 'heartbeat', round, commitIndex: this.#commitIndex }, this.#term);
+    }
+    this.#confirmReads();
+  }
+
+  #advanceCommit(now: number): void {
+    if (this.#role !== 'leader') return;
+    const indexes = votersOf(this.configuration).map((voter) => {
+      if (voter.node !== this.self.node) return this.#progress.get(voter.node)?.matchIndex ?? 0;
+      return voter.storageId === this.self.storageId ? this.#durableIndex : 0;
+    });
+    const index = quorumIndex(indexes);
+    if (index <= this.#commitIndex || this.log.term(index) !== this.#term) return;
+    this.#commitIndex = index;
+    // A leader that is no longer a voter has led until its own removal was committed (dissertation §4.2.2).
+    if (this.log.configurationIndex <= index && !isVoter(this.configuration, this.self)) {
+      this.#becomeFollower(this.#term, null, now);
+    }
+  }
+
+  /** A learner becomes a voter once it came up to the leader within one short round, is heard, and its disk is well. */
+  #watchLearners(now: number): void {
+    for (const progress of this.#progress.values()) {
+      if (progress.member.voter || progress.matchIndex < progress.roundTarget) continue;
+      progress.caughtUp = now - progress.roundStartedAt <= this.#timing.electionTimeoutMs;
+      progress.roundTarget = this.log.lastIndex;
+      progress.roundStartedAt = now;
+      const heard = now - progress.heardAt <= this.#timing.electionTimeoutMs && progress.repliedRound > 0;
+      const well = progress.disk.roomy && progress.disk.stalledMs < this.#timing.electionTimeoutMs;
+      if (!progress.caughtUp || !heard || !well) continue;
+      const members = this.configuration.members.map(
+        (member): Member => (member.node === progress.member.node ? { ...member, voter: true } : member),
+      );
+      // Refused while another change is under way; the next tick tries again.
+      this.proposeConfiguration({ ...this.configuration, members });
+    }
+  }
+
+  #sendTransfer(): void {
+    const transfer = this.#transfer;
+    if (transfer === null || transfer.sent) return;
+    const matchIndex = this.#progress.get(transfer.node)?.matchIndex ?? 0;
+    if (!transfer.atOnce && matchIndex < this.log.lastIndex) return;
+    transfer.sent = true;
+    this.#send(transfer.node, { type: 'transfer', number: transfer.number }, this.#term);
+  }
+
+  // --- snapshots -----------------------------------------------------------------------------------------------------
+
+  /** A member got a snapshot that ends at `index`, or did not get one (null): sending goes on from there. */
+  snapshotFinished(node: string, index: number | null): void {
+    const progress = this.#progress.get(node);
+    if (progress === undefined || progress.state !== 'snapshot') return;
+    progress.probeFrom((index ?? progress.matchIndex) + 1);
+  }
+
+  /** A snapshot of the leader's is durable here and stands for everything up to its index. */
+  install(snapshot: {
+    readonly index: number;
+    readonly term: number;
+    readonly configuration: Configuration;
+  }): void {
+    assert(this.#role !== 'leader', 'a leader installs no snapshot');
+    if (snapshot.index <= this.#commitIndex) return;
+    const kept = this.log.term(snapshot.index) === snapshot.term;
+    this.log.install(snapshot);
+    this.#commitIndex = snapshot.index;
+    this.#receivedIndex = Math.max(this.#receivedIndex, snapshot.index);
+    this.#applyFrom = snapshot.index + 1;
+    this.#durableIndex = kept ? Math.max(this.#durableIndex, snapshot.index) : snapshot.index;
+    this.#persistFrom = kept ? Math.max(this.#persistFrom, snapshot.index + 1) : snapshot.index + 1;
+    if (!kept) this.#receivedIndex = snapshot.index;
+    this.#stash.clear();
+    if (this.#leader !== null) {
+      this.#send(this.#leader, { type: 'append-reply', durableIndex: snapshot.index }, this.#term);
+    }
   }
 
   /** The durable snapshot stands for everything up to `index`. */
@@ -188,4 +830,69 @@ export class Raft {
     assert(index < this.#applyFrom, `cannot compact to ${index}: applied is ${this.#applyFrom - 1}`);
     this.log.compact(index);
   }
+
+  // --- out and back --------------------------------------------------------------------------------------------------
+
+  #send(to: string, body: RaftBody, term: number): void {
+    if (to === this.self.node) return;
+    const message = { from: this.self, to, term, body };
+    this.#messages.push({ message, followsWrite: FOLLOWS[body.type] || this.#durableTerm < this.#term });
+  }
+
+  /** Takes what is to be done now. Each entry is handed out for persisting once and for applying once. */
+  ready(now: number): Ready {
+    if (this.#role === 'leader') {
+      this.#syncProgress(now);
+      if (this.#reads.wantsRound) this.#beginRound(now);
+      this.#replicate(now);
+    }
+    const { lastIndex } = this.log;
+    const entries = this.#persistFrom <= lastIndex ? this.log.slice(this.#persistFrom, lastIndex + 1) : [];
+    const committed =
+      this.#applyFrom <= this.#commitIndex ? this.log.slice(this.#applyFrom, this.#commitIndex + 1) : [];
+    const ready: Ready = {
+      hardState: this.#hardStateChanged ? { term: this.#term, votedFor: this.#votedFor } : null,
+      entries,
+      messages: this.#messages,
+      committed,
+      confirmed: this.#confirmed,
+      abandoned: this.#abandoned,
+      snapshots: this.#snapshots,
+    };
+    this.#persistFrom = lastIndex + 1;
+    this.#applyFrom = Math.max(this.#applyFrom, this.#commitIndex + 1);
+    this.#hardStateChanged = false;
+    this.#messages = [];
+    this.#confirmed = [];
+    this.#abandoned = [];
+    this.#snapshots = [];
+    return ready;
+  }
+
+  /** News of a completed write. An index whose entry has another term by now is ignored: that entry was overwritten. */
+  persisted(news: Persisted, now: number): void {
+    this.#durableTerm = Math.max(this.#durableTerm, news.term);
+    if (news.index > this.#durableIndex && this.log.term(news.index) === news.entryTerm) {
+      this.#durableIndex = news.index;
+    }
+    // Its own vote counts once it is durable.
+    if (this.#role === 'candidate' && this.#durableTerm === this.#term) this.#countVote(this.self, now);
+    if (this.#role === 'leader') this.#advanceCommit(now);
+  }
 }
+
+/** Which messages tell of a write and therefore follow it (the others only need their term to be durable). */
+const FOLLOWS: Readonly<Record<RaftBody['type'], boolean>> = {
+  'pre-vote': false,
+  'pre-vote-reply': false,
+  vote: true,
+  'vote-reply': true,
+  append: false,
+  'append-reply': true,
+  'append-gap': false,
+  'append-conflict': false,
+  heartbeat: false,
+  'heartbeat-reply': false,
+  transfer: false,
+  'newer-term': false,
+};

@@ -1,4 +1,4 @@
-/** The words that Raft and its neighbours share: entries and the hard state. Types only. */
+/** The words that Raft and its neighbours share: entries, the hard state and who somebody is. Types only. */
 
 export type EntryType = 'no-op' | 'command' | 'configuration';
 
@@ -11,8 +11,23 @@ export interface LogEntry {
   readonly data: Uint8Array;
 }
 
-/** The persistent state beside the log (Raft figure 2). `votedFor` null: nobody in this term. */
+/**
+ * A server with the disk it stands on. A wiped disk comes back under its node's old name with a new storage id, and is
+ * nobody to whom the old promises were made.
+ */
+export interface ServerId {
+  readonly node: string;
+  /** 32 hexadecimal digits; made with the data directory. */
+  readonly storageId: string;
+}
+
+/** The persistent state beside the log (Raft figure 2). `votedFor` null: nobody in this term; else `node/storageId`. */
 export interface HardState {
   readonly term: number;
   readonly votedFor: string | null;
+}
+
+/** How `votedFor` names a server. */
+export function serverKey(server: ServerId): string {
+  return `${server.node}/${server.storageId}`;
 }
