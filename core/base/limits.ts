@@ -7,6 +7,7 @@
 
 /** Names of logs and locks: a file name on every system, never hidden, never a path. */
 export const NAME_PATTERN = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
+export const NAME_BYTES_MAX = 64;
 /** Keys: printable ASCII without `[` and `]`. */
 export const KEY_PATTERN = /^[\x20-\x5a\x5c\x5e-\x7e]{1,128}$/;
 export const NODE_ID_PATTERN = /^[a-z0-9-]{1,32}$/;
@@ -52,6 +53,11 @@ export const FAILOVER_BOUND_MS = 1_000;
 /** Renewals are sent every ttl / 4, a waiting acquire is resent as often, and the wrapper's kill takes ttl / 8. */
 export const RENEW_FRACTION = 1 / 4;
 export const KILL_GRACE_FRACTION = 1 / 8;
+/** The wrapper's watcher kills this part of the ttl before the deadline: a busy machine's timers come that late. */
+export const KILL_MARGIN_FRACTION = 1 / 40;
+export const KILL_MARGIN_MS_MAX = 1_000;
+/** What a job gets between TERM and KILL when it must end at once (lock lost, wrapper killed); never past its lease. */
+export const STOP_GRACE_MS_MAX = 1_000;
 /** ttl ≥ failover bound + ttl / 4 + ttl / 8, so that a failover alone never costs a lock. A shorter ask is raised. */
 export const TTL_MIN_MS = FAILOVER_BOUND_MS / (1 - RENEW_FRACTION - KILL_GRACE_FRACTION);
 /** The stated clock drift ε: two monotonic clocks may differ in rate by this much and no lock has two holders. */
