@@ -132,6 +132,19 @@ test('Kv.changesSince: the last KV_CHANGES_KEPT changes are kept, and one more i
   t.true(all !== 'trimmed' && all.changes.length === KV_CHANGES_KEPT && all.revision === kv.revision);
 });
 
+test('Kv.load: what was trimmed stays trimmed, and changes go on in the same ring', (t) => {
+  const kv = filled(KV_CHANGES_KEPT + 10);
+  const image = kv.image();
+  t.is(image.changes.length, KV_CHANGES_KEPT);
+  const loaded = new Kv();
+  loaded.load(kv.revision, image.entries, image.changes);
+  t.is(loaded.changesSince(9, ''), 'trimmed');
+  for (const one of [kv, loaded]) one.put('more', 'v', noEffects());
+  t.is(loaded.changesSince(10, ''), 'trimmed');
+  t.deepEqual(loaded.changesSince(11, ''), kv.changesSince(11, ''));
+  t.deepEqual(loaded.image(), kv.image());
+});
+
 test('Kv.changesSince: a long list comes in pages that go on where the last one ended', (t) => {
   const kv = filled(500, 'v'.repeat(2_000));
   const revisions: number[] = [];

@@ -165,6 +165,16 @@ for (let seed = 1; seed <= scale(200); seed++) {
       const silent = model.queue(lock).filter(() => rng.chance(0.2));
       const named = silent.map((one) => ({ lock, session: one.session, owner: one.owner }));
       model.answers = new Map();
+      // An old wait pins the session's window; a client would hold back its next request too.
+      const full = (number: number) =>
+        driver.machine.requestState(number, driver.next(number), driver.next(number)).type === 'above';
+      if (sessions.some(full)) {
+        const stuck = sessions.findIndex(full);
+        model.endSession(sessions[stuck] as number, places);
+        driver.apply({ type: 'end-session', session: sessions[stuck] as number, silent: [] });
+        sessions[stuck] = driver.open();
+        continue;
+      }
       const choice = rng.between(0, 100);
       // A window of 32 with so many waiting for ever would be full soon: the session does something else.
       const crowded = driver.machine.counts.waiters > 20;

