@@ -311,6 +311,33 @@ test('Locks.forceRelease: ends all grants with cause forced; code 1 if nobody ho
   t.deepEqual(driver.run(third, { type: 'force-release', lock: 'b' }), refusal(1, 'no-such-lock'));
 });
 
+test('Machine: walks over grants and waiters say what is there, and nothing of what is not', (t) => {
+  const { driver, sessions } = withSessions(2);
+  const [first, second] = sessions as [number, number];
+  driver.hold(first, 'a', { mode: 'shared' });
+  driver.hold(first, 'b');
+  driver.acquire(second, 'a');
+  driver.acquire(first, 'a', { owner: 2, mode: 'shared' });
+  const { machine } = driver;
+  t.deepEqual([...machine.grants('a')], machine.lock('a')?.grants);
+  t.deepEqual(
+    Array.from(machine.waiters('a'), ({ session, owner }) => [session, owner]),
+    [
+      [second, 1],
+      [first, 2],
+    ],
+  );
+  t.deepEqual(
+    Array.from(machine.grantsOf(first), ({ lock }) => lock),
+    ['a', 'b'],
+  );
+  t.deepEqual(
+    Array.from(machine.locks(), ({ lock }) => lock),
+    ['a', 'b'],
+  );
+  t.deepEqual([...machine.grants('z'), ...machine.waiters('z'), ...machine.grantsOf(99)], []);
+});
+
 test('Machine.locksAfter: in the order of code units, by pages', (t) => {
   const { driver, sessions } = withSessions(1);
   for (const lock of ['b', 'a', 'file_2', 'file_10', 'Z']) driver.hold(sessions[0]!, lock);
