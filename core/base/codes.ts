@@ -95,6 +95,7 @@ export const REASONS = [
   'history-trimmed',
   'lease-ended',
   'damaged',
+  'too-many-grants',
 ] as const;
 
 export type Reason = (typeof REASONS)[number];

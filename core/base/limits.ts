@@ -7,6 +7,7 @@
 
 /** Names of logs and locks: a file name on every system, never hidden, never a path. */
 export const NAME_PATTERN = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/;
+export const NAME_BYTES_MAX = 64;
 /** Keys: printable ASCII without `[` and `]`. */
 export const KEY_PATTERN = /^[\x20-\x5a\x5c\x5e-\x7e]{1,128}$/;
 export const NODE_ID_PATTERN = /^[a-z0-9-]{1,32}$/;
@@ -52,6 +53,11 @@ export const FAILOVER_BOUND_MS = 1_000;
 /** Renewals are sent every ttl / 4, a waiting acquire is resent as often, and the wrapper's kill takes ttl / 8. */
 export const RENEW_FRACTION = 1 / 4;
 export const KILL_GRACE_FRACTION = 1 / 8;
+/** The wrapper's watcher kills this part of the ttl before the deadline: a busy machine's timers come that late. */
+export const KILL_MARGIN_FRACTION = 1 / 40;
+export const KILL_MARGIN_MS_MAX = 1_000;
+/** What a job gets between TERM and KILL when it must end at once (lock lost, wrapper killed); never past its lease. */
+export const STOP_GRACE_MS_MAX = 1_000;
 /** ttl ≥ failover bound + ttl / 4 + ttl / 8, so that a failover alone never costs a lock. A shorter ask is raised. */
 export const TTL_MIN_MS = FAILOVER_BOUND_MS / (1 - RENEW_FRACTION - KILL_GRACE_FRACTION);
 /** The stated clock drift ε: two monotonic clocks may differ in rate by this much and no lock has two holders. */
@@ -193,3 +199,23 @@ export const CLOSE_TIMEOUT_MS = 2_000;
 export const SERVERS_MAX = 64;
 /** `read` without a limit. */
 export const READ_RECORDS_DEFAULT = 4_096;
+/** Free space is asked for at most this often, and a write that waits for room is tried again after as long. */
+export const SPACE_CHECK_MS = 250;
+/** Ballast that a full disk gives back: a few thousand small commands, one batch and one snapshot of a small cluster. */
+export const RESERVE_BYTES_MAX = 8 * 1_048_576;
+/** On a small file system the ballast takes this part of it, … */
+export const RESERVE_FRACTION = 1 / 16;
+/** … but never less than a release and an expiry need many times over. */
+export const RESERVE_BYTES_MIN = 262_144;
+/** The ballast gives way in steps of this size, so that one large batch does not take what small ones need. */
+export const RESERVE_STEP_BYTES = 65_536;
+/** Files that storage keeps open at once: 100 logs have 200, and a process may have 1,024. */
+export const OPEN_FILES_MAX = 64;
+/** One write into a log's file, and one step of a copy, a check or a scrub: what the loop may be kept busy with. */
+export const FILE_CHUNK_BYTES = 1_048_576;
+/** Records applied and not yet in their files; more counts as unpersisted, so that it holds up new ones. */
+export const FILE_BUFFER_BYTES_MAX = 16 * 1_048_576;
+/** Records that are compared with their index before a server starts; beyond it each log's tail, and the rest later. */
+export const VERIFY_AT_OPEN_BYTES = 256 * 1_048_576;
+/** Pause between two steps of the slow scrub: 10 MB/s, a tenth of what an SD card reads. */
+export const SCRUB_PAUSE_MS = 100;

@@ -55,7 +55,8 @@ export interface Surroundings {
   /** Where relative paths begin: the folder in which npm was called, else the working directory. */
   readonly folder: string;
   readonly output: Output;
-  readonly stdin: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  /** Opened only by the commands that read it, since merely opening it changes it for a child that shares it. */
+  stdin(): NodeJS.ReadableStream;
   /** The command table, for help. */
   readonly commands: readonly Command[];
   /** The address of the program's own file, by which it starts itself again; null in a single binary. */

@@ -7,7 +7,7 @@
  */
 
 import { findCommand, parseArguments, unknownCommand } from './arguments.ts';
-import type { Command, Context, Surroundings } from './command.ts';
+import type { Context, Surroundings } from './command.ts';
 import { EXIT, ending, wrongUsage } from './exit.ts';
 import { commandHelp, groupOverview, overview } from './help.ts';
 import { readTextFile } from './paths.ts';

@@ -43,8 +43,8 @@ export function streamOutput(
   environment: Readonly<Record<string, string | undefined>>,
 ): Output {
   const isTerminal = stdout.isTTY === true;
-  const errorIsTerminal = stderr.isTTY === true && environment['TERM'] !== 'dumb';
-  const noColour = (environment['NO_COLOR'] ?? '') !== '' || environment['TERM'] === 'dumb';
+  const errorIsTerminal = stderr.isTTY === true && environment.TERM !== 'dumb';
+  const noColour = (environment.NO_COLOR ?? '') !== '' || environment.TERM === 'dumb';
   let closed = false;
   let progressShown = false;
   let closedListener: () => void = () => {};

@@ -8,7 +8,7 @@ import { resolve } from 'node:path';
 import process from 'node:process';
 
 export function startFolder(environment: Readonly<Record<string, string | undefined>>): string {
-  const called = environment['INIT_CWD'] ?? '';
+  const called = environment.INIT_CWD ?? '';
   if (called !== '' && statSync(called, { throwIfNoEntry: false })?.isDirectory() === true) return called;
   return process.cwd();
 }

@@ -22,7 +22,7 @@ export async function runProgram(program: Program): Promise<never> {
     environment,
     folder: startFolder(environment),
     output,
-    stdin: process.stdin,
+    stdin: () => process.stdin,
     commands: program.commands,
     entry: program.entry,
     version: program.version,

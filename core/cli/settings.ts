@@ -155,7 +155,7 @@ export function readSettings(input: SettingsInput): Settings {
 function readConfiguration(input: SettingsInput): Map<string, Value> {
   const values = new Map<string, Value>();
   if (!input.command.flags.some((flag) => flag.name === 'config')) return values;
-  const path = input.flags.get('config') ?? input.environment['BRAMBLE_CONFIG'] ?? '';
+  const path = input.flags.get('config') ?? input.environment.BRAMBLE_CONFIG ?? '';
   if (path === '') return values;
   let json: unknown;
   try {

@@ -162,14 +162,17 @@ export interface Effects {
     readonly sequence: number;
     readonly answer: Answer;
   }[];
-  /** A command that repeats an answered or pending request, or is of an ended session, executes nothing. */
+  /** False if the state is as it was: a repeated request, an ended session, an expire that no longer names a grant. */
   readonly executed: boolean;
+  /** Also for a repeated open, which gives the same session and executes nothing. */
   readonly opened: { readonly nonce: string; readonly session: number } | null;
-  /** 'too-many-sessions' when an open was refused, else 'none'. */
+  /** 'too-many-sessions' or 'malformed' when an open was refused, else 'none'. */
   readonly openRefused: Reason;
+  /** A re-entry is here too: the same token with a greater depth. */
   readonly granted: readonly Grant[];
   readonly ended: readonly { readonly lock: string; readonly token: number; readonly cause: GrantEnd }[];
   readonly queued: readonly Waiter[];
+  /** Whoever left a queue, granted or not. */
   readonly unqueued: readonly Waiter[];
   readonly endedSessions: readonly number[];
   readonly files: readonly FileEffect[];
