@@ -50,6 +50,11 @@ export const TTL_DEFAULT_MS = 2_000;
 export const TTL_MAX_MS = 3_600_000;
 /** The published bound on the time without a leader; DESIGN.md derives it from the election timeout's ceiling. */
 export const FAILOVER_BOUND_MS = 1_000;
+/** Bounds of the election timeout T: below, a busy loop alone would depose leaders; above, failover takes too long. */
+export const ELECTION_TIMEOUT_FLOOR_MS = 150;
+export const ELECTION_TIMEOUT_CEILING_MS = 500;
+/** However slow the disks are, a candidate does not wait longer than this for votes to be written. */
+export const VOTE_WRITE_MS_MAX = 1_000;
 /** Renewals are sent every ttl / 4, a waiting acquire is resent as often, and the wrapper's kill takes ttl / 8. */
 export const RENEW_FRACTION = 1 / 4;
 export const KILL_GRACE_FRACTION = 1 / 8;
