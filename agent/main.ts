@@ -4,7 +4,8 @@
 import { basename, dirname } from 'node:path';
 import { isSea } from 'node:sea';
 import { fileURLToPath } from 'node:url';
-import { COMMANDS, runProgram } from 'bramble/cli';
+import { COMMANDS, type Command, runProgram } from 'bramble/cli';
+import { LAB } from './lab/lab.ts';
 import manifest from './package.json' with { type: 'json' };
 
 const LINKS: Readonly<Record<string, string>> = { brambled: 'server', 'bramble-agent': 'agent' };
@@ -13,9 +14,15 @@ const own = isSea() ? null : fileURLToPath(import.meta.url);
 const calledAs = LINKS[basename(process.argv0)] ?? LINKS[basename(process.argv[1] ?? '')];
 const words = process.argv.slice(2);
 
+/** The lab stands behind the server in the list of commands. */
+function withLab(commands: readonly Command[]): Command[] {
+  const [server, ...others] = commands as [Command, ...Command[]];
+  return [server, LAB, ...others];
+}
+
 await runProgram({
   argv: calledAs === undefined ? words : [calledAs, ...words],
-  commands: [...COMMANDS],
+  commands: withLab(COMMANDS),
   entry: own,
   version: manifest.version,
   checkout: own === null ? null : dirname(own),

@@ -186,7 +186,7 @@ export const NO_LEADER_PAUSE_MS = 50;
 export const NO_LEADER_PAUSE_MAX_MS = 500;
 /** A message in fragments that moves slower than this (bytes a millisecond) is taken for lost. */
 export const TRANSFER_BYTES_PER_MS_MIN = 256;
-/** A parked read is asked for again this often: what one lost datagram may delay its news. */
+/** A read that a server has parked is asked for again this often: what one lost datagram may delay its news. */
 export const PARKED_RESEND_MS = 1_000;
 /** How long a parked read asks to be parked; well under PARK_MS_MAX and the session's timeout. */
 export const PARK_MS_DEFAULT = 10_000;

@@ -5,7 +5,6 @@
  * knows what happened.
  */
 
-import { codeRow } from '../base/codes.ts';
 import {
   BrambleError,
   LockLostError,
@@ -14,6 +13,7 @@ import {
   UnreachableError,
   UsageError,
 } from '../base/errors.ts';
+import { KeyFileError } from '../node/keys-file.ts';
 
 export const EXIT = {
   fine: 0,
@@ -64,6 +64,7 @@ export function badConfiguration(message: string): CommandError {
 /** The exit code and the lines for stderr of what a command threw; null if it is a fault of the program itself. */
 export function ending(error: unknown): { readonly exit: number; readonly message: string } | null {
   if (error instanceof CommandError) return { exit: error.exit, message: error.message };
+  if (error instanceof KeyFileError) return { exit: EXIT.configuration, message: error.message };
   if (error instanceof RefusedError) return { exit: EXIT.refused, message: refusal(error) };
   if (error instanceof UnknownOutcomeError) return { exit: EXIT.unknown, message: error.message };
   if (error instanceof UnreachableError) return { exit: EXIT.unreachable, message: error.message };
@@ -75,8 +76,7 @@ export function ending(error: unknown): { readonly exit: number; readonly messag
   return null;
 }
 
+/** The message names the code already; the reason's own word is what a script may look for. */
 function refusal(error: RefusedError): string {
-  const reason = error.reason === 'none' ? '' : `, reason ${error.reason}`;
-  const name = error.code === null ? '' : `code ${error.code} ${codeRow(error.code).name}`;
-  return `${error.message} [${name}${reason}]`;
+  return error.reason === 'none' ? error.message : `${error.message} [${error.reason}]`;
 }

@@ -61,7 +61,9 @@ async function readText(path: string): Promise<{ text: string; mode: number }> {
   try {
     const file = await open(path, 'r');
     try {
-      const { mode, size } = await file.stat();
+      const status = await file.stat();
+      const { mode, size } = status;
+      if (!status.isFile()) throw new KeyFileError(`Cannot use key file ${path}: it is not a file`);
       if (size > KEY_FILE_BYTES_MAX) {
         throw new KeyFileError(`Cannot use key file ${path}: not a bramble key file, it has ${size} bytes`);
       }

@@ -269,7 +269,7 @@ export class ClientService {
       keeper.noteReleased(command.operation.token);
     if (effects.refusedAppend) counters.add('append.refused');
     for (const { cause } of effects.ended) counters.add(`grant.${cause}`);
-    counters.add('grants', effects.granted.length);
+    counters.add('grant.given', effects.granted.length);
     // A request of a session that ended in the meantime was not executed, and whoever waits must be told.
     if (command.type === 'request' && !effects.executed) this.#notExecuted(command.session, command.sequence);
     for (const session of effects.endedSessions) this.#sessionEnded(session);

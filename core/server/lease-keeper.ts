@@ -6,7 +6,7 @@
  * whose renewal lies in the socket's buffer has renewed in time.
  */
 
-import { SESSION_TIMEOUT_MS, WAITER_SILENT_INTERVALS } from '../base/limits.ts';
+import { COMMAND_LIST_MAX, SESSION_TIMEOUT_MS, WAITER_SILENT_INTERVALS } from '../base/limits.ts';
 import type { Clock, Timer } from '../base/ports.ts';
 import type { Command, Effects, SilentWaiter, Waiter } from '../state-machine/commands.ts';
 import type { Machine } from '../state-machine/machine.ts';
@@ -132,6 +132,8 @@ export class LeaseKeeper {
     const silent: SilentWaiter[] = [];
     for (const lock of locks) {
       for (const waiter of this.#options.machine.waiters(lock)) {
+        // One command names only so many; those left over are named by the entry that passes the lock on next.
+        if (silent.length >= COMMAND_LIST_MAX) return silent;
         if (this.isSilent(waiter, now)) silent.push({ lock, session: waiter.session, owner: waiter.owner });
         else if (waiter.mode === 'exclusive') break;
       }
@@ -170,8 +172,9 @@ export class LeaseKeeper {
         const expiresAt = this.leases.get(grant.token)?.expiresAt ?? Number.POSITIVE_INFINITY;
         if (expiresAt > now) next = Math.min(next, expiresAt);
         else if (this.#ending.has(grant.token)) next = Math.min(next, now + RECHECK_MS);
-        else if (this.#someoneWaits(lock, now)) expired.push({ lock, token: grant.token });
-        else next = Math.min(next, now + RECHECK_MS);
+        else if (this.#someoneWaits(lock, now) && expired.length < COMMAND_LIST_MAX) {
+          expired.push({ lock, token: grant.token });
+        } else next = Math.min(next, now + RECHECK_MS);
       }
     }
     if (expired.length > 0) {

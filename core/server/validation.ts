@@ -2,7 +2,7 @@
 
 import type { Reason } from '../base/codes.ts';
 import { KEY_BYTES_MAX, KEY_PATTERN, NAME_PATTERN, TTL_MAX_MS } from '../base/limits.ts';
-import { validateOperation } from '../state-machine/validate.ts';
+import { NONCE_PATTERN, validateOperation } from '../state-machine/validate.ts';
 import type { RequestBody } from '../wire/client-messages.ts';
 
 /** A prefix of keys: like a key, but it may be empty. */
@@ -15,8 +15,9 @@ export function validateRequest(body: RequestBody): Reason | null {
     case 'ping':
     case 'status':
     case 'keep-alive':
-    case 'open-session':
       return null;
+    case 'open-session':
+      return NONCE_PATTERN.test(body.nonce) ? null : 'malformed';
     case 'operation':
       if (body.operation.type === 'acquire' && body.operation.ttlMs > TTL_MAX_MS) return 'bad-ttl';
       return validateOperation(body.operation);

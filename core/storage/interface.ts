@@ -93,7 +93,8 @@ export interface Storage {
   applyFiles(effects: readonly FileEffect[]): void;
   /**
    * Records [from, to) of a log by its id, at most `bytesMax` of data but at least one record if there is one. Includes what
-   * applyFiles was given before. Rejects with a DamageError if a record does not match its checksum.
+   * applyFiles was given before. Rejects with a DamageError if a record does not match its checksum, and with a RangeError
+   * if there is no log of that id or `from` is below its first record. Where no record is, the answer is empty.
    */
   readRecords(
     id: number,
@@ -102,6 +103,8 @@ export interface Storage {
   /**
    * Makes a snapshot durable: files and indexes first, then the snapshot, then the log's start moves and old segments go.
    * Resolves to false if it could not be taken for want of space (nothing is lost); one at a time.
+   * `logs` must be as the effects given to applyFiles so far have left them: take the snapshot and call this in one turn.
+   * A snapshot that the log does not reach, or with another term there, replaces the log.
    */
   saveSnapshot(snapshot: Snapshot): Promise<boolean>;
   /** Writes out everything, seals the log (a clean stop) and closes. */

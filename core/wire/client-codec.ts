@@ -12,39 +12,27 @@
  * Byte strings in decoded messages are views of the given bytes.
  */
 
-import { assert, unreachable } from '../base/assert.ts';
+import { unreachable } from '../base/assert.ts';
 import { type Decoded, DecodeError, decode, Reader, Writer } from '../base/bytes.ts';
 import { isCode } from '../base/codes.ts';
 import {
   DECODED_NAME_BYTES_MAX,
   DECODED_VALUE_BYTES_MAX,
   KV_CHANGES_KEPT,
-  MEMBERS_MAX,
   MESSAGE_BYTES_MAX,
-  PAGE_BYTES_MAX,
   PAGE_RECORDS_MAX,
-  STATUS_METRICS_MAX,
 } from '../base/limits.ts';
 import type { SessionProfile } from '../state-machine/commands.ts';
-import type {
-  ClientRequest,
-  ClientResponse,
-  LockInfo,
-  MemberStatus,
-  RequestBody,
-  ResponseBody,
-  ServerStatus,
-} from './client-messages.ts';
+import type { ClientRequest, ClientResponse, RequestBody, ResponseBody } from './client-messages.ts';
 import {
   decodeAnswer,
-  decodeLockMode,
   decodeOperation,
   decodeReason,
   encodeAnswer,
-  encodeLockMode,
   encodeOperation,
   encodeReason,
 } from './operation-codec.ts';
+import { decodeLockInfo, decodeStatus, encodeLockInfo, encodeStatus } from './status-codec.ts';
 
 /** The first byte of every message says what family it belongs to; the key's class says which families it may send. */
 export const MESSAGE_FAMILIES = { clientRequest: 1, clientResponse: 2, raft: 3 } as const;
@@ -230,7 +218,7 @@ function writeResponseBody(writer: Writer, body: ResponseBody): void {
       writer.text(body.node);
       return;
     case 'status':
-      writeStatus(writer, body.status);
+      encodeStatus(writer, body.status);
       return;
     case 'ack':
     case 'kept-alive':
@@ -265,7 +253,7 @@ function writeResponseBody(writer: Writer, body: ResponseBody): void {
       writer.varint(body.revision);
       return;
     case 'locks':
-      writer.list(body.locks, (lock) => writeLock(writer, lock)).bool(body.more);
+      writer.list(body.locks, (lock) => encodeLockInfo(writer, lock)).bool(body.more);
       return;
     case 'logs':
       writer.list(body.logs, (log) => {
@@ -295,7 +283,7 @@ function readResponseBody(reader: Reader): ResponseBody {
     case RESPONSE_TAGS.pong:
       return { type: 'pong', node: name() };
     case RESPONSE_TAGS.status:
-      return { type: 'status', status: readStatus(reader) };
+      return { type: 'status', status: decodeStatus(reader) };
     case RESPONSE_TAGS.ack:
       return { type: 'ack' };
     case RESPONSE_TAGS['kept-alive']:
@@ -335,7 +323,7 @@ function readResponseBody(reader: Reader): ResponseBody {
     case RESPONSE_TAGS.locks:
       return {
         type: 'locks',
-        locks: reader.list(PAGE_RECORDS_MAX, () => readLock(reader)),
+        locks: reader.list(PAGE_RECORDS_MAX, () => decodeLockInfo(reader)),
         more: reader.bool(),
       };
     case RESPONSE_TAGS.logs:
@@ -360,110 +348,4 @@ function readResponseBody(reader: Reader): ResponseBody {
     default:
       return reader.fail(`unknown response ${tag}`);
   }
-}
-
-// --- parts -----------------------------------------------------------------------------------------------------------
-
-function writeLock(writer: Writer, lock: LockInfo): void {
-  writer.text(lock.lock);
-  writer.list(lock.grants, (grant) => {
-    writer.varint(grant.session).varint(grant.owner).varint(grant.token);
-    encodeLockMode(writer, grant.mode);
-    writer.varint(grant.depth).varint(grant.ttlMs);
-    writeFloat(writer, grant.remainingMs);
-  });
-  writer.list(lock.waiters, (waiter) => {
-    writer.varint(waiter.session).varint(waiter.owner);
-    encodeLockMode(writer, waiter.mode);
-  });
-}
-
-function readLock(reader: Reader): LockInfo {
-  return {
-    lock: reader.text(DECODED_NAME_BYTES_MAX),
-    // One lock may have more holders and waiters than a page has items; a page's bytes bound them.
-    grants: reader.list(PAGE_BYTES_MAX, () => ({
-      session: reader.varint(),
-      owner: reader.varint(),
-      token: reader.varint(),
-      mode: decodeLockMode(reader),
-      depth: reader.varint(),
-      ttlMs: reader.varint(),
-      remainingMs: readFloat(reader),
-    })),
-    waiters: reader.list(PAGE_BYTES_MAX, () => ({
-      session: reader.varint(),
-      owner: reader.varint(),
-      mode: decodeLockMode(reader),
-    })),
-  };
-}
-
-const ROLES = [
-  'leader',
-  'follower',
-  'candidate',
-  'learner',
-  'unknown',
-] as const satisfies readonly MemberStatus['role'][];
-
-function writeStatus(writer: Writer, status: ServerStatus): void {
-  writer.text(status.node).text(status.version).text(status.cluster).text(status.clusterId);
-  writer.optional(status.leader, (leader) => writer.text(leader)).varint(status.term);
-  writer.list(status.members, (member) => {
-    writer.text(member.id).text(member.address).u8(ROLES.indexOf(member.role)).bool(member.voter);
-    writer.varint(member.commitIndex).varint(member.appliedIndex).varint(member.durableIndex);
-    writer.bool(member.reachable);
-  });
-  writer.text(status.health).bool(status.insecure);
-  writeFloat(writer, status.uptimeMs);
-  writer.list(status.metrics, (metric) => {
-    writer.text(metric.name);
-    writeFloat(writer, metric.value);
-  });
-}
-
-function readStatus(reader: Reader): ServerStatus {
-  const name = () => reader.text(DECODED_NAME_BYTES_MAX);
-  return {
-    node: name(),
-    version: name(),
-    cluster: name(),
-    clusterId: name(),
-    leader: reader.optional(name),
-    term: reader.varint(),
-    members: reader.list(MEMBERS_MAX, () => ({
-      id: name(),
-      address: name(),
-      role: readRole(reader),
-      voter: reader.bool(),
-      commitIndex: reader.varint(),
-      appliedIndex: reader.varint(),
-      durableIndex: reader.varint(),
-      reachable: reader.bool(),
-    })),
-    health: reader.text(DECODED_VALUE_BYTES_MAX),
-    insecure: reader.bool(),
-    uptimeMs: readFloat(reader),
-    metrics: reader.list(STATUS_METRICS_MAX, () => ({ name: name(), value: readFloat(reader) })),
-  };
-}
-
-function readRole(reader: Reader): MemberStatus['role'] {
-  const index = reader.u8();
-  return ROLES[index] ?? reader.fail(`unknown role ${index}`);
-}
-
-/** Measured values have fractions and signs; nothing replicated does. */
-function writeFloat(writer: Writer, value: number): void {
-  assert(Number.isFinite(value), `not a measured value: ${value}`);
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setFloat64(0, value, true);
-  writer.raw(bytes);
-}
-
-function readFloat(reader: Reader): number {
-  const bytes = reader.raw(8);
-  const value = new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0, true);
-  return Number.isFinite(value) ? value : reader.fail('not a finite number');
 }

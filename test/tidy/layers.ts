@@ -58,10 +58,10 @@ export const layers: Record<string, Layer> = {
     why: 'disk and network arrive as arguments, so that the simulator can hand in its own',
   },
   client: {
-    imports: ['base', 'wire'],
-    types: ['transport', 'state-machine'],
+    imports: ['base', 'wire', 'transport'],
+    types: ['state-machine'],
     builtins: [],
-    why: 'speaks to a server over any transport; a client never runs the state machine',
+    why: 'speaks to a server over any transport, of which it runs only the pure request window (the check below keeps sockets out); a client never runs the state machine',
   },
   sim: {
     imports: everything.filter((layer) => layer !== 'node'),

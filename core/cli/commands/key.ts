@@ -1,11 +1,11 @@
 /** `bramble key new` and `bramble key derive`. */
 
 import { nodeCrypto, nodeEntropy } from '../../node/crypto.ts';
-import { deriveKey, type KeyRole, newClusterKey } from '../../wire/keys.ts';
+import { KeyFileError, readKeyFile, writeKeyFile } from '../../node/keys-file.ts';
+import { deriveKey, type Key, type KeyRole, newClusterKey } from '../../wire/keys.ts';
 import type { Command } from '../command.ts';
 import { EXIT, wrongUsage } from '../exit.ts';
 import { JSON_FLAG } from '../flags.ts';
-import { readKeyFile, writeKeyFile } from '../key-files.ts';
 import { fromFolder } from '../paths.ts';
 
 export const KEY_NEW: Command = {
@@ -20,12 +20,21 @@ export const KEY_NEW: Command = {
   examples: ['bramble key new cluster.key'],
   async run({ positionals, folder, output, settings }) {
     const path = fromFolder(folder, positionals[0] as string);
-    writeKeyFile(path, newClusterKey(nodeEntropy));
+    await write(path, newClusterKey(nodeEntropy));
     if (settings.switch('json')) await output.json({ file: path, role: 'cluster' });
     else output.message(`Made ${path}, a cluster key: for servers only.`);
     return EXIT.fine;
   },
 };
+
+/** A file that is in the way, or cannot be made, is the caller's choice of name. */
+async function write(path: string, key: Key): Promise<void> {
+  try {
+    await writeKeyFile(path, key);
+  } catch (error) {
+    throw error instanceof KeyFileError ? wrongUsage(error.message) : error;
+  }
+}
 
 const ROLES: readonly KeyRole[] = ['client', 'observer'];
 
@@ -57,9 +66,11 @@ export const KEY_DERIVE: Command = {
     }
     const from = fromFolder(folder, positionals[0] as string);
     const to = fromFolder(folder, positionals[1] as string);
-    const key = deriveKey({ crypto: nodeCrypto, key: readKeyFile(from), role });
+    const source = await readKeyFile(from, ['cluster']);
+    for (const warning of source.warnings) output.message(warning);
+    const key = deriveKey({ crypto: nodeCrypto, key: source.key, role });
     if (typeof key === 'string') throw wrongUsage(`Cannot derive from ${from}: ${key}`);
-    writeKeyFile(to, key);
+    await write(to, key);
     if (settings.switch('json')) await output.json({ file: to, role });
     else output.message(`Made ${to}, a key of role ${role}.`);
     return EXIT.fine;

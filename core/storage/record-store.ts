@@ -1,0 +1,499 @@
+/**
+ * The logs' records as files, written behind the write-ahead log. The format and the states after a crash are in
+ * record-file.ts.
+ *
+ * One worker takes the jobs in the order in which they were asked for (create, delete, trim, sync for a snapshot, retire)
+ * and writes appended records between them, coalesced by log. What is not written yet is served from memory.
+ *
+ * Invariants: a job finds its log's files as the jobs before it left them; a snapshot's sync covers every record that was
+ * applied before the snapshot was asked for; a generation's files are removed only when no live log, no durable manifest,
+ * no manifest under way and no read needs them.
+ */
+
+import { assert, unreachable } from '../base/assert.ts';
+import { concatBytes } from '../base/bytes.ts';
+import { crc32c } from '../base/crc32c.ts';
+import { FILE_CHUNK_BYTES } from '../base/limits.ts';
+import type { Logger } from '../base/ports.ts';
+import type { FileEffect, LogInfo } from '../state-machine/commands.ts';
+import { type FileSystem, isNoSpace } from './file-system.ts';
+import type { HandleCache } from './handle-cache.ts';
+import { DamageError, type StorageCounters } from './interface.ts';
+import {
+  createRecordFile,
+  dataPath,
+  encodeIndexEntries,
+  FILES_DIRECTORY,
+  indexOffset,
+  indexPath,
+  type RecordFile,
+  readIndex,
+  readRecordRange,
+  STORE_DIRECTORY,
+} from './record-file.ts';
+import { removeName, setName } from './record-names.ts';
+import { ClosingError, type Space } from './space.ts';
+
+interface PendingRecord {
+  readonly data: Uint8Array;
+  /** Bytes of all records up to and with this one. */
+  readonly end: number;
+  readonly chain: number;
+}
+
+/** A log as it was applied (count, bytes, chain) and as it is in its files (written, writtenBytes). */
+interface Log {
+  readonly id: number;
+  readonly name: string;
+  file: RecordFile;
+  start: number;
+  count: number;
+  bytes: number;
+  chain: number;
+  written: number;
+  writtenBytes: number;
+  /** Records [written, count). */
+  pending: PendingRecord[];
+  deleted: boolean;
+}
+
+type Job =
+  | { readonly type: 'create' | 'delete'; readonly log: Log }
+  | { readonly type: 'trim'; readonly log: Log; readonly before: number }
+  | {
+      readonly type: 'sync';
+      readonly logs: readonly Log[];
+      /** Waits for room instead of being refused. */
+      readonly patient: boolean;
+      /** Generations by log id, or null for want of room. */
+      readonly done: (generations: Map<number, number> | null) => void;
+    }
+  | { readonly type: 'retire'; readonly done: () => void };
+
+export interface RecordStoreOptions {
+  readonly fileSystem: FileSystem;
+  readonly handles: HandleCache;
+  readonly space: Space;
+  readonly counters: StorageCounters;
+  readonly logger: Logger;
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class RecordStore {
+  readonly #options: RecordStoreOptions;
+  readonly #logs = new Map<number, Log>();
+  /** Every generation that is on the disk. */
+  readonly #files = new Set<RecordFile>();
+  readonly #jobs: Job[] = [];
+  readonly #dirty = new Set<Log>();
+  /** What the durable manifest needs, and the one that is being made so. */
+  #durableGenerations: ReadonlyMap<number, number>;
+  #comingGenerations: ReadonlyMap<number, number> = new Map();
+  #namesChanged = true;
+  #bufferedBytes = 0;
+  #waitsForRoom = false;
+  #running: Promise<void> | null = null;
+  #failed = false;
+
+  constructor(
+    options: RecordStoreOptions,
+    recovered: {
+      readonly logs: readonly { readonly info: LogInfo; readonly file: RecordFile }[];
+      readonly generations: ReadonlyMap<number, number>;
+    },
+  ) {
+    this.#options = options;
+    this.#durableGenerations = recovered.generations;
+    for (const { info, file } of recovered.logs) {
+      this.#files.add(file);
+      const { id, name, start, count, bytes, chain } = info;
+      const log = { id, name, file, start, count, bytes, chain, deleted: false };
+      this.#logs.set(id, { ...log, written: count, writtenBytes: bytes, pending: [] });
+    }
+  }
+
+  /** Bytes applied and not yet written into the files. */
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
+  }
+
+  apply(effects: readonly FileEffect[]): void {
+    for (const effect of effects) this.#apply(effect);
+    this.#start();
+  }
+
+  #apply(effect: FileEffect): void {
+    switch (effect.type) {
+      case 'create': {
+        assert(!this.#logs.has(effect.id), `log ${effect.id} is created twice`);
+        const file = {
+          ...{ id: effect.id, generation: 1, base: 0, byteBase: 0, chainBase: 0 },
+          ...{ unsynced: true, readers: 0 },
+        };
+        const log: Log = {
+          ...{ id: effect.id, name: effect.name, file, start: 0, count: 0, bytes: 0, chain: 0 },
+          ...{ written: 0, writtenBytes: 0, pending: [], deleted: false },
+        };
+        this.#logs.set(log.id, log);
+        this.#jobs.push({ type: 'create', log });
+        return;
+      }
+      case 'append': {
+        const log = this.#log(effect.id);
+        assert(effect.offset === log.count, `append at ${effect.offset} to log ${log.id} of ${log.count}`);
+        const chain = crc32c(effect.data, log.chain);
+        assert(chain === effect.chain, `record ${effect.offset} of log ${log.id} has another chain value`);
+        log.count += 1;
+        log.bytes += effect.data.length;
+        log.chain = chain;
+        log.pending.push({ data: effect.data, end: log.bytes, chain });
+        this.#bufferedBytes += effect.data.length;
+        this.#dirty.add(log);
+        return;
+      }
+      case 'delete': {
+        const log = this.#log(effect.id);
+        log.deleted = true;
+        this.#logs.delete(log.id);
+        this.#jobs.push({ type: 'delete', log });
+        return;
+      }
+      case 'trim': {
+        const log = this.#log(effect.id);
+        assert(effect.before <= log.count, `trim before ${effect.before} of log ${log.id} of ${log.count}`);
+        if (effect.before <= log.start) return;
+        log.start = effect.before;
+        this.#jobs.push({ type: 'trim', log, before: effect.before });
+        return;
+      }
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  #log(id: number): Log {
+    const log = this.#logs.get(id);
+    assert(log !== undefined, `there is no log ${id}`);
+    return log;
+  }
+
+  async read(
+    id: number,
+    range: { readonly from: number; readonly to: number; readonly bytesMax: number },
+  ): Promise<Uint8Array[]> {
+    const log = this.#logs.get(id);
+    if (log === undefined) throw new RangeError(`Cannot read log ${id}: there is none of that id`);
+    const { from, bytesMax } = range;
+    if (from < log.start) {
+      throw new RangeError(`Cannot read log ${id} from ${from}: its first record is ${log.start}`);
+    }
+    const to = Math.min(range.to, log.count);
+    if (from >= to) return [];
+    // Everything that may change while the disk is read is taken now.
+    const { file, written } = log;
+    const late: PendingRecord[] = [];
+    let lateBytes = 0;
+    for (let ordinal = Math.max(from, written); ordinal < to; ordinal++) {
+      const record = log.pending[ordinal - written] as PendingRecord;
+      if (late.length > 0 && lateBytes + record.data.length > bytesMax) break;
+      late.push(record);
+      lateBytes += record.data.length;
+    }
+    if (from >= written) return late.map((record) => record.data);
+    const high = Math.min(to, written);
+    file.readers += 1;
+    let records: Uint8Array[];
+    try {
+      records = await readRecordRange(this.#options.handles, file, { from, to: high, bytesMax });
+    } finally {
+      file.readers -= 1;
+    }
+    if (records.length < high - from) return records;
+    let bytes = 0;
+    for (const record of records) bytes += record.length;
+    for (const record of late) {
+      bytes += record.data.length;
+      if (bytes > bytesMax) break;
+      records.push(record.data);
+    }
+    return records;
+  }
+
+  /**
+   * Makes every record and name that was applied before this call durable. Gives the generation of each log's files that
+   * the manifest then stands on, which stay until the next manifest; or null if there is no room for them and the caller is not
+   * patient.
+   */
+  sync(
+    manifest: readonly LogInfo[],
+    options: { readonly patient: boolean },
+  ): Promise<Map<number, number> | null> {
+    const logs = manifest.map((info) => {
+      const log = this.#log(info.id);
+      const fits = info.start === log.start && info.count === log.count && info.bytes === log.bytes;
+      assert(fits && info.chain === log.chain, `log ${info.id} is not as the snapshot's manifest has it`);
+      return log;
+    });
+    assert(logs.length === this.#logs.size, `the manifest has ${logs.length} of ${this.#logs.size} logs`);
+    if (this.#failed || (this.#waitsForRoom && !options.patient)) return Promise.resolve(null);
+    return new Promise((done) => {
+      this.#jobs.push({ type: 'sync', logs, patient: options.patient, done });
+      this.#start();
+    });
+  }
+
+  /** The manifest under way is not going to be. */
+  abandon(): void {
+    this.#comingGenerations = new Map();
+  }
+
+  /** The manifest under way is durable: what only the one before needed goes. */
+  retire(): Promise<void> {
+    this.#durableGenerations = this.#comingGenerations;
+    this.#comingGenerations = new Map();
+    // A trim for which there was no room before is tried again.
+    for (const log of this.#logs.values()) {
+      if (log.file.base < log.start) this.#jobs.push({ type: 'trim', log, before: log.start });
+    }
+    if (this.#failed) return Promise.resolve();
+    return new Promise((done) => {
+      this.#jobs.push({ type: 'retire', done });
+      this.#start();
+    });
+  }
+
+  #start(): void {
+    if (this.#failed || this.#running !== null) return;
+    if (this.#jobs.length === 0 && this.#dirty.size === 0) return;
+    this.#running = Promise.resolve().then(() => this.#run());
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#jobs.length > 0 || this.#dirty.size > 0) {
+        const job = this.#jobs.shift();
+        await (job === undefined ? this.#flushOne() : this.#do(job));
+      }
+    } catch (error) {
+      this.#failed = true;
+      this.#refuseSyncs();
+      for (const job of this.#jobs) if (job.type === 'retire') job.done();
+      if (!(error instanceof ClosingError)) this.#options.onFatal(error);
+    } finally {
+      // In the same turn as the last look, so that no job comes in between.
+      this.#running = null;
+    }
+  }
+
+  async #do(job: Job): Promise<void> {
+    switch (job.type) {
+      case 'create':
+        return this.#create(job.log);
+      case 'delete':
+        return this.#delete(job.log);
+      case 'trim':
+        return this.#trim(job.log, job.before);
+      case 'sync':
+        return this.#sync(job).catch((error) => {
+          job.done(null);
+          throw error;
+        });
+      case 'retire':
+        return this.#removeUnneeded().finally(job.done);
+      default:
+        return unreachable(job);
+    }
+  }
+
+  /** Runs `work` until it did not meet a full disk. Snapshots that wait behind it are refused meanwhile. */
+  async #withRoom(bytes: number, work: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await work();
+      } catch (error) {
+        if (!isNoSpace(error)) throw error;
+        this.#options.counters.noSpace += 1;
+        if (await this.#options.space.makeRoom(bytes)) continue;
+        this.#waitsForRoom = true;
+        this.#refuseSyncs();
+        try {
+          await this.#options.space.waitForRoom(bytes);
+        } finally {
+          this.#waitsForRoom = false;
+        }
+      }
+    }
+  }
+
+  #refuseSyncs(): void {
+    for (let at = this.#jobs.length - 1; at >= 0; at--) {
+      const job = this.#jobs[at] as Job;
+      if (job.type !== 'sync' || (job.patient && !this.#failed)) continue;
+      this.#jobs.splice(at, 1);
+      job.done(null);
+    }
+  }
+
+  async #create(log: Log): Promise<void> {
+    const { fileSystem, logger } = this.#options;
+    await this.#withRoom(0, async () => {
+      await createRecordFile(fileSystem, log.file);
+      await setName(fileSystem, { name: log.name, path: dataPath(log.file), isOurs: () => false, logger });
+    });
+    this.#files.add(log.file);
+    this.#namesChanged = true;
+  }
+
+  async #delete(log: Log): Promise<void> {
+    const { fileSystem, logger } = this.#options;
+    await removeName(fileSystem, { name: log.name, path: dataPath(log.file), logger });
+    this.#dirty.delete(log);
+    for (const record of log.pending) this.#bufferedBytes -= record.data.length;
+    log.pending = [];
+    this.#namesChanged = true;
+    await this.#removeUnneeded();
+  }
+
+  /** Writes at most FILE_CHUNK_BYTES of one log's records, or one record. */
+  async #flushOne(): Promise<void> {
+    const [log] = this.#dirty;
+    if (log === undefined) return;
+    const batch: PendingRecord[] = [];
+    let bytes = 0;
+    for (const record of log.pending) {
+      if (batch.length > 0 && bytes + record.data.length > FILE_CHUNK_BYTES) break;
+      batch.push(record);
+      bytes += record.data.length;
+    }
+    const { file } = log;
+    await this.#withRoom(bytes, () => this.#writeRecords(file, { batch, ordinal: log.written }));
+    log.written += batch.length;
+    log.writtenBytes += bytes;
+    log.pending.splice(0, batch.length);
+    this.#bufferedBytes -= bytes;
+    this.#dirty.delete(log);
+    if (log.pending.length > 0) this.#dirty.add(log);
+  }
+
+  async #writeRecords(
+    file: RecordFile,
+    write: { readonly batch: readonly PendingRecord[]; readonly ordinal: number },
+  ): Promise<void> {
+    const { handles } = this.#options;
+    const first = write.batch[0];
+    if (first === undefined) return;
+    const position = first.end - first.data.length - file.byteBase;
+    const data = concatBytes(write.batch.map((record) => record.data));
+    file.unsynced = true;
+    await handles.use(dataPath(file), (handle) => handle.write(data, position));
+    const entries = encodeIndexEntries(write.batch);
+    const at = indexOffset(file, write.ordinal);
+    await handles.use(indexPath(file), (handle) => handle.write(entries, at));
+  }
+
+  /**
+   * Copies the kept tail into a new generation; records that arrive meanwhile are written to the old one and copied too.
+   * Where there is no room for the copy, or the tail is damaged, the old generation stays and only reads know the start.
+   */
+  async #trim(log: Log, before: number): Promise<void> {
+    const { fileSystem, handles, logger } = this.#options;
+    if (log.deleted || log.file.base >= before) return;
+    while (log.written < before) await this.#flushOne();
+    const old = log.file;
+    const index = await readIndex(handles, old, { from: before, to: before });
+    const shape = {
+      ...{ id: log.id, generation: old.generation + 1, base: before },
+      ...{ byteBase: index.ends[0] as number, chainBase: index.chains[0] as number },
+    };
+    try {
+      const file = await createRecordFile(fileSystem, shape);
+      await this.#copyTail(log, file);
+      const isOurs = this.#isFile(await fileSystem.status(dataPath(old)));
+      await setName(fileSystem, { name: log.name, path: dataPath(file), isOurs, logger });
+      this.#files.add(file);
+      log.file = file;
+      this.#namesChanged = true;
+    } catch (error) {
+      if (!isNoSpace(error) && !(error instanceof DamageError)) throw error;
+      logger.log('warn', 'kept the trimmed part of a log on the disk for now', {
+        log: log.name,
+        problem: (error as Error).message,
+      });
+      await this.#removeFiles(shape);
+      return;
+    }
+    await this.#removeUnneeded();
+  }
+
+  #isFile(status: { readonly identity: string } | null): (identity: string) => boolean {
+    return (identity) => identity === status?.identity;
+  }
+
+  async #copyTail(log: Log, file: RecordFile): Promise<void> {
+    const { handles } = this.#options;
+    let ordinal = file.base;
+    let end = file.byteBase;
+    let chain = file.chainBase;
+    while (ordinal < log.written) {
+      const range = { from: ordinal, to: log.written, bytesMax: FILE_CHUNK_BYTES };
+      const batch = (await readRecordRange(handles, log.file, range)).map((data) => {
+        end += data.length;
+        chain = crc32c(data, chain);
+        return { data, end, chain };
+      });
+      await this.#writeRecords(file, { batch, ordinal });
+      ordinal += batch.length;
+      // A long copy must not hold up the other logs, nor this one: what comes is in the old files first.
+      if (ordinal < log.written && this.#dirty.size > 0) await this.#flushOne();
+    }
+  }
+
+  async #sync(job: Extract<Job, { type: 'sync' }>): Promise<void> {
+    // A flush that must wait for room answers the job itself, so it has to be found among the jobs.
+    this.#jobs.unshift(job);
+    while (this.#dirty.size > 0 && this.#jobs[0] === job) await this.#flushOne();
+    if (this.#jobs[0] !== job) return;
+    this.#jobs.shift();
+    const { fileSystem, handles } = this.#options;
+    for (const file of this.#files) {
+      if (!file.unsynced) continue;
+      file.unsynced = false;
+      for (const path of [dataPath(file), indexPath(file)])
+        await handles.use(path, (handle) => handle.sync());
+    }
+    if (this.#namesChanged) {
+      this.#namesChanged = false;
+      await fileSystem.syncDirectory(STORE_DIRECTORY);
+      await fileSystem.syncDirectory(FILES_DIRECTORY);
+    }
+    const generations = new Map<number, number>();
+    for (const log of job.logs) generations.set(log.id, log.file.generation);
+    this.#comingGenerations = generations;
+    job.done(new Map(generations));
+  }
+
+  async #removeUnneeded(): Promise<void> {
+    for (const file of this.#files) {
+      const isPresent = this.#logs.get(file.id)?.file === file;
+      const isDurable = this.#durableGenerations.get(file.id) === file.generation;
+      const isComing = this.#comingGenerations.get(file.id) === file.generation;
+      // A file that is being read goes with a later snapshot.
+      if (isPresent || isDurable || isComing || file.readers > 0) continue;
+      this.#files.delete(file);
+      await this.#removeFiles(file);
+    }
+  }
+
+  async #removeFiles(file: { readonly id: number; readonly generation: number }): Promise<void> {
+    const { fileSystem, handles } = this.#options;
+    for (const path of [dataPath(file), indexPath(file)]) {
+      handles.forget(path);
+      if ((await fileSystem.status(path)) !== null) await fileSystem.remove(path);
+    }
+  }
+
+  /** Writes out what is still in memory. */
+  async close(): Promise<void> {
+    while (this.#running !== null) await this.#running;
+  }
+}
