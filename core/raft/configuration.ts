@@ -67,7 +67,10 @@ export function votersOf(configuration: Configuration): readonly Member[] {
   return configuration.members.filter((member) => member.voter);
 }
 
-/** How many members differ between two configurations: a change may have 1 (a move of an address is one too). */
+/**
+ * How many members differ between two configurations: a change may have 1. A learner that comes with another disk is one,
+ * since learners count for nothing; a voter with another disk is two: the old one goes, and the new one comes.
+ */
 export function changedMembers(before: Configuration, after: Configuration): number {
   const nodes = new Set([...before.members, ...after.members].map((member) => member.node));
   let changed = 0;
@@ -75,7 +78,7 @@ export function changedMembers(before: Configuration, after: Configuration): num
     const old = findMember(before, node);
     const next = findMember(after, node);
     if (old === null || next === null) changed += 1;
-    else if (old.storageId !== next.storageId) changed += 2;
+    else if (old.storageId !== next.storageId) changed += old.voter || next.voter ? 2 : 1;
     else if (old.voter !== next.voter || old.address !== next.address) changed += 1;
   }
   return changed;

@@ -48,7 +48,13 @@ export type RaftBody =
       readonly hintIndex: number;
       readonly hintTerm: number;
     }
-  | { readonly type: 'heartbeat'; readonly round: number; readonly commitIndex: number }
+  /** `electionTimeoutMs`: the leader's own T, so that followers who measure no round trip are as patient as it is. */
+  | {
+      readonly type: 'heartbeat';
+      readonly round: number;
+      readonly commitIndex: number;
+      readonly electionTimeoutMs: number;
+    }
   /** `receivedIndex`: up to where the logs are known to agree, durable or not. */
   | {
       readonly type: 'heartbeat-reply';

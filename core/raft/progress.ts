@@ -28,6 +28,8 @@ export class Progress {
   repliedRound = 0;
   /** When that round was sent: the member was heard then. */
   heardAt: number;
+  /** Smoothed, of heartbeat rounds; 0 before the first. */
+  roundTripMs = 0;
   disk: DiskReport = { roomy: true, stalledMs: 0, syncP99Ms: 0 };
   /** A probe is under way since then; null: one may be sent. */
   probeSentAt: number | null = null;
@@ -94,6 +96,11 @@ export class Progress {
 
   becomeSnapshot(): void {
     this.#become('snapshot');
+  }
+
+  /** A sample of the round trip, smoothed as TCP does (RFC 6298). */
+  measured(roundTripMs: number): void {
+    this.roundTripMs = this.roundTripMs === 0 ? roundTripMs : this.roundTripMs * 0.875 + roundTripMs * 0.125;
   }
 
   /** Whether a gap may be filled now: the same gap is asked for many times while its filling is on the way. */

@@ -112,6 +112,8 @@ export class Raft {
   #leader: string | null = null;
   #leaderHeardAt = Number.NEGATIVE_INFINITY;
   #electionAt: number;
+  /** The T that this term's leader works with, 0 while unknown. */
+  #leaderTimeoutMs = 0;
   #votes = new Set<string>();
 
   #durableTerm: number;
@@ -216,6 +218,15 @@ export class Raft {
   /** When `tick` next has something to do. */
   get nextTickAt(): number {
     return this.#role === 'leader' ? this.#heartbeatAt : this.#electionAt;
+  }
+
+  /** The round trip within which a majority answers, as a leader measures it; 0 without news. */
+  get roundTripMs(): number {
+    const voters = votersOf(this.configuration);
+    const trips = voters
+      .map((voter) => this.#progress.get(voter.node)?.roundTripMs ?? 0)
+      .sort((a, b) => a - b);
+    return trips.length === 0 ? 0 : (trips[majority(trips.length) - 1] as number);
   }
 
   // --- settings ------------------------------------------------------------------------------------------------------
@@ -339,8 +350,14 @@ export class Raft {
     return heard >= majority(voters.length);
   }
 
+  /** T: this server's own, or the leader's if that is longer. */
+  get #electionTimeoutMs(): number {
+    return Math.max(this.#timing.electionTimeoutMs, this.#leaderTimeoutMs);
+  }
+
   #resetElection(now: number): void {
-    const { electionTimeoutMs, voteWriteMs } = this.#timing;
+    const { voteWriteMs } = this.#timing;
+    const electionTimeoutMs = this.#electionTimeoutMs;
     const waits = this.#role === 'candidate' ? electionTimeoutMs + voteWriteMs : electionTimeoutMs;
     this.#electionAt = now + waits + this.#entropy.fraction() * electionTimeoutMs;
   }
@@ -348,7 +365,7 @@ export class Raft {
   /** Whether a leader was heard so recently that no other may be elected by this server's help (dissertation §4.2.3). */
   #leaderIsAlive(now: number): boolean {
     if (this.#role === 'leader') return true;
-    return this.#leader !== null && now - this.#leaderHeardAt < this.#timing.electionTimeoutMs;
+    return this.#leader !== null && now - this.#leaderHeardAt < this.#electionTimeoutMs;
   }
 
   // --- elections -----------------------------------------------------------------------------------------------------
@@ -357,6 +374,7 @@ export class Raft {
     assert(isVoter(this.configuration, this.self), `${serverKey(this.self)} is not a voter`);
     this.#role = 'candidate';
     this.#leader = null;
+    this.#leaderTimeoutMs = 0;
     this.#setTerm(this.#term + 1);
     this.#votedFor = serverKey(this.self);
     this.#votes = new Set();
@@ -440,6 +458,7 @@ export class Raft {
         return this.#onAppend(body);
       case 'heartbeat': {
         this.#heardLeader(from, now);
+        this.#leaderTimeoutMs = body.electionTimeoutMs;
         this.#commitUpTo(Math.min(body.commitIndex, this.#receivedIndex));
         const reply = {
           type: 'heartbeat-reply',
@@ -658,6 +677,7 @@ export class Raft {
       progress.repliedRound = body.round;
       progress.heardAt = Math.max(progress.heardAt, sentAt);
       progress.disk = body.disk;
+      progress.measured(now - sentAt);
       this.#confirmReads();
     }
     if (progress.state === 'probe') progress.probeSentAt = null;
@@ -745,8 +765,10 @@ export class Raft {
   #beginRound(now: number): void {
     this.#heartbeatAt = now + this.#timing.heartbeatMs;
     const round = this.#reads.beginRound(now);
+    const { electionTimeoutMs } = this.#timing;
     for (const { member } of this.#progress.values()) {
-      this.#send(member.node, { type: 'heartbeat', round, commitIndex: this.#commitIndex }, this.#term);
+      const body = { type: 'heartbeat', round, commitIndex: this.#commitIndex, electionTimeoutMs } as const;
+      this.#send(member.node, body, this.#term);
     }
     this.#confirmReads();
   }
@@ -843,7 +865,7 @@ export class Raft {
   ready(now: number): Ready {
     if (this.#role === 'leader') {
       this.#syncProgress(now);
-      if (this.#reads.wantsRound) this.#beginRound(now);
+      if (this.#reads.wantsRound(now, this.#timing.heartbeatMs)) this.#beginRound(now);
       this.#replicate(now);
     }
     const { lastIndex } = this.log;

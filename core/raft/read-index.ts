@@ -16,6 +16,8 @@ const ROUNDS_REMEMBERED = 256;
 
 export class ReadIndex {
   #round = 0;
+  /** The newest round that a majority answered. */
+  #confirmedRound = 0;
   /** Waiting requests, in the order of the rounds that they need. */
   #waiting: (Confirmation & { readonly round: number })[] = [];
   /** When each of the last rounds was sent. */
@@ -25,9 +27,13 @@ export class ReadIndex {
     return this.#round;
   }
 
-  /** True if a request waits for a round that has not begun. */
-  get wantsRound(): boolean {
-    return (this.#waiting.at(-1)?.round ?? 0) > this.#round;
+  /**
+   * True if a request waits for a round that has not begun, and one may begin: while a round is on its way, what arrives
+   * is gathered for the next, unless that one seems lost.
+   */
+  wantsRound(now: number, patienceMs: number): boolean {
+    if ((this.#waiting.at(-1)?.round ?? 0) <= this.#round) return false;
+    return this.#confirmedRound === this.#round || now - (this.#sentAt.get(this.#round) ?? 0) >= patienceMs;
   }
 
   get waiting(): number {
@@ -52,6 +58,7 @@ export class ReadIndex {
 
   /** Takes what a majority's answer to `round` confirms. */
   confirmed(round: number): Confirmation[] {
+    this.#confirmedRound = Math.max(this.#confirmedRound, round);
     const done: Confirmation[] = [];
     while (this.#waiting.length > 0 && (this.#waiting[0] as { round: number }).round <= round) {
       const { id, index } = this.#waiting.shift() as Confirmation;
@@ -64,6 +71,7 @@ export class ReadIndex {
   clear(): Confirmation[] {
     const left = this.#waiting.map(({ id, index }) => ({ id, index }));
     this.#waiting = [];
+    this.#confirmedRound = this.#round;
     this.#sentAt.clear();
     return left;
   }

@@ -28,7 +28,8 @@ export class HeldMessages {
   durable(write: WriteNumber): void {
     this.#durable = Math.max(this.#durable, write);
     let count = 0;
-    while (count < this.#held.length && (this.#held[count] as { after: number }).after <= this.#durable) count += 1;
+    while (count < this.#held.length && (this.#held[count] as { after: number }).after <= this.#durable)
+      count += 1;
     for (const { message } of this.#held.splice(0, count)) this.#send(message);
   }
 }

@@ -19,7 +19,10 @@ export interface Measured {
 
 export function timingFor(measured: Measured): Timing {
   const wanted = 10 * measured.roundTripMs + 2 * measured.loopLagMs;
-  const electionTimeoutMs = Math.min(Math.max(wanted, ELECTION_TIMEOUT_FLOOR_MS), ELECTION_TIMEOUT_CEILING_MS);
+  const electionTimeoutMs = Math.min(
+    Math.max(wanted, ELECTION_TIMEOUT_FLOOR_MS),
+    ELECTION_TIMEOUT_CEILING_MS,
+  );
   return {
     electionTimeoutMs,
     heartbeatMs: electionTimeoutMs / 3,

@@ -35,7 +35,7 @@ import {
 import { decodeLockInfo, decodeStatus, encodeLockInfo, encodeStatus } from './status-codec.ts';
 
 /** The first byte of every message says what family it belongs to; the key's class says which families it may send. */
-export const MESSAGE_FAMILIES = { clientRequest: 1, clientResponse: 2, raft: 3 } as const;
+export const MESSAGE_FAMILIES = { clientRequest: 1, clientResponse: 2, raft: 3, peer: 4 } as const;
 
 const REQUEST_TAGS = {
   ping: 1,

@@ -81,7 +81,7 @@ function writeBody(writer: Writer, body: RaftBody): void {
       writer.varint(body.previousIndex).varint(body.hintIndex).varint(body.hintTerm);
       return;
     case 'heartbeat':
-      writer.varint(body.round).varint(body.commitIndex);
+      writer.varint(body.round).varint(body.commitIndex).varint(Math.round(body.electionTimeoutMs));
       return;
     case 'heartbeat-reply':
       writer.varint(body.round).varint(body.receivedIndex).bool(body.disk.roomy);
@@ -105,7 +105,12 @@ function readBody(reader: Reader, term: number): RaftBody {
     case TAGS['pre-vote-reply']:
       return { type: 'pre-vote-reply', granted: reader.bool() };
     case TAGS.vote:
-      return { type: 'vote', lastIndex: reader.varint(), lastTerm: reader.varint(), transfer: reader.varint() };
+      return {
+        type: 'vote',
+        lastIndex: reader.varint(),
+        lastTerm: reader.varint(),
+        transfer: reader.varint(),
+      };
     case TAGS['vote-reply']:
       return { type: 'vote-reply', granted: reader.bool() };
     case TAGS.append:
@@ -122,7 +127,12 @@ function readBody(reader: Reader, term: number): RaftBody {
         hintTerm: reader.varint(),
       };
     case TAGS.heartbeat:
-      return { type: 'heartbeat', round: reader.varint(), commitIndex: reader.varint() };
+      return {
+        type: 'heartbeat',
+        round: reader.varint(),
+        commitIndex: reader.varint(),
+        electionTimeoutMs: reader.varint(),
+      };
     case TAGS['heartbeat-reply']:
       return {
         type: 'heartbeat-reply',
