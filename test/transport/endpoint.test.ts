@@ -477,3 +477,36 @@ test('Endpoint: the header is as documented', (t) => {
   t.true(datagram.length > HEADER_BYTES);
   t.is(CLUSTER_ID.length, 16);
 });
+
+test('Endpoint.close: a small message of the same turn still leaves', (t) => {
+  const { clock, client, server } = pair({ seed: 25 });
+  client.endpoint.send(server.address, utf8('a'));
+  clock.advance(50);
+  client.endpoint.send(server.address, utf8('bye'));
+  client.endpoint.send(server.address, new Uint8Array(50_000));
+  void client.endpoint.close();
+  clock.advance(50);
+  t.deepEqual(server.texts(), ['a', 'bye']);
+  t.is(client.endpoint.counters.dropped.closed, 1);
+});
+
+test('Endpoint: a flood of forged hellos from one address does not keep a new client out', (t) => {
+  const { clock, network, entropy, client, server } = pair({ seed: 26 });
+  const passed = record(network);
+  client.endpoint.send(server.address, utf8('a'));
+  clock.advance(50);
+  const hello = passed[0]!.datagram;
+  for (let round = 0; round < 100; round++) {
+    for (let count = 0; count < 50; count++) {
+      const forged = hello.slice();
+      forged.set(entropy.bytes(16), 60);
+      network.send(forged, '10.6.6.6:6', SERVER_ADDRESS);
+    }
+    clock.advance(1);
+  }
+  t.true((server.endpoint.counters.refused.rate ?? 0) > 1_000);
+  const late = party({ network, clock, entropy, address: '10.0.0.8:1', role: 'client' });
+  late.endpoint.send(server.address, utf8('b'));
+  clock.advance(10);
+  t.deepEqual(server.texts(), ['a', 'b']);
+});
