@@ -4,7 +4,7 @@
  */
 
 import { CODES, type Code, codeRow, type Reason } from '../base/codes.ts';
-import { BrambleError, RefusedError, UnknownOutcomeError, UnreachableError } from '../base/errors.ts';
+import { BrambleError, RefusedError, UnknownOutcomeError, UnreachableError, UsageError } from '../base/errors.ts';
 import type { Outcome } from './exchange.ts';
 
 /** What a request was about, for its messages. */
@@ -116,5 +116,6 @@ export function readFailure(
   timeoutMs: number,
 ): BrambleError {
   if (outcome.type === 'refused') return refusal(about, outcome.code, outcome.reason);
+  if (outcome.type === 'withdrawn') return new UsageError(`${about.action}: the client was closed`);
   return failure(about, { ...outcome, inDoubt: false }, timeoutMs);
 }

@@ -20,6 +20,7 @@ import type { Timer } from '../base/ports.ts';
 import type { Answer, Operation, SessionProfile } from '../state-machine/commands.ts';
 import { adaptivePace, type Pace } from './backoff.ts';
 import type { Channel } from './channel.ts';
+import type { Outcome } from './exchange.ts';
 import { type About, failure, readFailure } from './outcome.ts';
 import { Session } from './session.ts';
 
@@ -245,24 +246,31 @@ export class Sessions {
     if (at >= 0) this.#sessions.splice(at, 1);
   }
 
-  #farewell(session: Session): Promise<unknown> {
-    const options = { pace: this.#pace, timeoutMs: Math.min(CLOSE_TIMEOUT_MS, this.#options.timeoutMs) };
+  #farewell(session: Session, timeoutMs = CLOSE_TIMEOUT_MS): Promise<Outcome> {
+    const options = { pace: this.#pace, timeoutMs: Math.min(timeoutMs, this.#options.timeoutMs) };
     return session.begin({ type: 'close-session' }, options).exchange.outcome;
   }
 
   /**
    * Waits for what is under way (closing releases every lock, and a release is not sent before its appends are answered),
-   * then closes the sessions. Without an answer to that they end by themselves. True if every farewell was answered.
+   * then closes the sessions. Those whose farewell is not answered within `timeoutMs` end by themselves.
+   *
+   * @returns how that of a session failed, or null
    */
-  async close(): Promise<boolean> {
-    if (this.#closed) return true;
+  async close(timeoutMs?: number): Promise<Exclude<Outcome, { type: 'response' }> | null> {
+    if (this.#closed) return null;
     this.#closed = true;
     await Promise.allSettled(this.#performing);
     for (const job of [...this.#jobs]) job.fail(new UsageError(`${job.about.action}: the client is closed`));
-    const farewells = [...this.#sessions].map((session) => this.#farewell(session));
-    const outcomes = (await Promise.all(farewells)) as { type: string }[];
+    const farewells = this.#sessions.map((session) => this.#farewell(session, timeoutMs));
+    const outcomes = await Promise.all(farewells);
     for (const session of [...this.#sessions]) session.end();
-    return outcomes.every((outcome) => outcome.type !== 'silent');
+    for (const outcome of outcomes) {
+      if (outcome.type === 'response') continue;
+      // Whose farewell comes to an ended session has said it before.
+      if (outcome.type !== 'refused' || outcome.code !== CODES.sessionEnded) return outcome;
+    }
+    return null;
   }
 }
 

@@ -305,13 +305,15 @@ export class Channel {
     });
   }
 
+  /** Small messages that wait for the turn's end still leave; half-sent large ones are dropped. */
   close(): void {
     if (this.#closed) return;
+    if (this.#small.length > 0) this.#flush();
     this.#closed = true;
+    countDropped(this.#host.counters, 'closed', this.#sender.count);
     for (const timer of [this.#paceTimer, this.#resendTimer, this.#idleTimer]) timer?.cancel();
     this.#reassembly.clear();
     this.#dequeue(this.#queuedBytes);
-    this.#small = [];
   }
 }
 

@@ -34,7 +34,7 @@ import { countDropped, countRefused, type Refusal, zeroCounters } from './counte
 import { Destinations } from './destinations.ts';
 import type { Address, DatagramSocket, Endpoint, EndpointCounters, KeyClass, Remote } from './interface.ts';
 import { Budget } from './reassembly.ts';
-import { TokenBucket } from './token-bucket.ts';
+import { FairBuckets } from './token-bucket.ts';
 
 export interface EndpointOptions {
   readonly socket: DatagramSocket;
@@ -66,8 +66,8 @@ class DatagramEndpoint implements Endpoint {
   readonly #host: ChannelHost;
   readonly #channels: Channels;
   readonly #destinations: Destinations;
-  readonly #derivations: TokenBucket;
-  readonly #hellos: TokenBucket;
+  readonly #derivations: FairBuckets;
+  readonly #hellos: FairBuckets;
   /** One for each key of each class. */
   readonly #helloSeals = new Map<KeyClass, readonly (Aead | null)[]>();
   #nextMessageId = 1;
@@ -96,8 +96,10 @@ class DatagramEndpoint implements Endpoint {
     }
     const sendBudget = new Budget(SEND_QUEUE_BYTES_TOTAL);
     this.#channels = new Channels(options.bootsMax);
-    this.#derivations = new TokenBucket(DERIVATIONS_PER_SECOND_MAX, clock.now());
-    this.#hellos = new TokenBucket(DERIVATIONS_PER_SECOND_MAX, clock.now());
+    const salt = Math.floor(entropy.fraction() * 0x1_0000_0000);
+    const rate = { perSecond: DERIVATIONS_PER_SECOND_MAX, nowMs: clock.now(), salt };
+    this.#derivations = new FairBuckets(rate);
+    this.#hellos = new FairBuckets(rate);
     this.#host = {
       boot: this.#boot,
       clock,
@@ -214,7 +216,7 @@ class DatagramEndpoint implements Endpoint {
     const boot = hex(header.boot);
     const known = this.#channels.get(header.keyClass, boot);
     if (known === null && this.#options.role === 'client') return 'unknown-boot';
-    if (known === null && !this.#derivations.take(this.#options.clock.now())) return 'rate';
+    if (known === null && !this.#derivations.take(from, this.#options.clock.now())) return 'rate';
     const channel = known ?? this.#newChannel(header, from, this.#options.clusterId as Uint8Array);
     const plaintext = channel.open(header, datagram, from);
     if (typeof plaintext === 'string') return plaintext;
@@ -269,7 +271,7 @@ class DatagramEndpoint implements Endpoint {
   #answerHello(header: Header, datagram: Uint8Array, from: Address): Refusal | null {
     const { role, clusterId, clock, entropy } = this.#options;
     if (role !== 'server') return 'handshake';
-    if (!this.#hellos.take(clock.now())) return 'rate';
+    if (!this.#hellos.take(from, clock.now())) return 'rate';
     for (const aead of this.#helloSeals.get(header.keyClass) ?? []) {
       const body = openHello(datagram, aead);
       if (body === null) continue;

@@ -98,8 +98,13 @@ export class FragmentSender {
     return this.#flights.length;
   }
 
+  /** Messages that were added and are neither delivered nor given up. */
+  get count(): number {
+    return this.#active.length + this.#waiting.length;
+  }
+
   get idle(): boolean {
-    return this.#active.length === 0 && this.#waiting.length === 0;
+    return this.count === 0;
   }
 
   /** The smoothed round trip, or null before the first measurement. */

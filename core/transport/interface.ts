@@ -3,6 +3,10 @@
  * any size between authenticated boots (the upper one, made by transport/endpoint.ts).
  */
 
+import type { KeyClass } from '../wire/frame.ts';
+
+export type { KeyClass } from '../wire/frame.ts';
+
 /** `host:port`; IPv6 in brackets. Hosts are numeric here: names are resolved at the edge. */
 export type Address = string;
 
@@ -14,9 +18,6 @@ export interface DatagramSocket {
   onDatagram(handler: (datagram: Uint8Array, from: Address) => void): void;
   close(): Promise<void>;
 }
-
-/** Who may send what: the class of the key under which a datagram was sealed. `insecure` has no key at all. */
-export type KeyClass = 'peer' | 'client' | 'observer' | 'insecure';
 
 /** The other end of an exchange, as authenticated: one boot of one program. Kept and used for replies. */
 export interface Remote {

@@ -95,7 +95,8 @@ class BoundUdpSocket implements UdpSocket {
     const known = this.#parsed.get(to);
     if (known !== undefined) return known;
     const parsed = parseAddress(to);
-    const fits = parsed !== null && parsed.port > 0 && (parsed.host.includes(':') ? 6 : 4) === this.#family;
+    const numeric = this.#family === 6 ? /:/ : /^\d+\.\d+\.\d+\.\d+$/;
+    const fits = parsed !== null && parsed.port > 0 && numeric.test(parsed.host);
     if (this.#parsed.size >= PARSED_KEPT_MAX) this.#parsed.clear();
     this.#parsed.set(to, fits ? parsed : null);
     return fits ? parsed : null;

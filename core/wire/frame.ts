@@ -19,7 +19,6 @@
 
 import { type Decoded, decode, type Reader, Writer } from '../base/bytes.ts';
 import { COUNTER_MAX, MESSAGE_BYTES_MAX } from '../base/limits.ts';
-import type { KeyClass } from '../transport/interface.ts';
 
 export const HEADER_BYTES = 32;
 export const BOOT_BYTES = 16;
@@ -27,6 +26,9 @@ export const HINT_BYTES = 4;
 export const WIRE_VERSION = 1;
 const MAGIC_FIRST = 0xb7;
 const MAGIC_SECOND = 0x4c;
+
+/** Who may send what: the class of the key under which a datagram was sealed. `insecure` has no key at all. */
+export type KeyClass = 'peer' | 'client' | 'observer' | 'insecure';
 
 const KINDS = ['data', 'hello-request', 'hello-reply'] as const;
 export type DatagramKind = (typeof KINDS)[number];

@@ -12,8 +12,7 @@
  */
 
 import { concatBytes } from '../base/bytes.ts';
-import type { KeyClass } from '../transport/interface.ts';
-import { encodeHeader, HEADER_BYTES, HINT_BYTES } from './frame.ts';
+import { encodeHeader, HEADER_BYTES, HINT_BYTES, type KeyClass } from './frame.ts';
 import { CLUSTER_ID_BYTES } from './keys.ts';
 import { type Aead, NONCE_BYTES, open, seal } from './seal.ts';
 

@@ -236,6 +236,31 @@ export async function startServer(t: Teardown, options: ServerOptions = {}): Pro
   };
 }
 
+/**
+ * One server for all tests of a file: `const server = sharedServer(test)`, then `server()` inside them.
+ * Tests share its names, so each uses its own.
+ */
+export function sharedServer(
+  hooks: {
+    before(run: () => Promise<void>): void;
+    readonly after: { always(run: () => Promise<void>): void };
+  },
+  options: ServerOptions = {},
+): () => TestServer {
+  const undos: (() => Promise<void> | void)[] = [];
+  let server: TestServer | null = null;
+  hooks.before(async () => {
+    server = await startServer({ teardown: (undo) => void undos.push(undo) }, options);
+  });
+  hooks.after.always(async () => {
+    for (const undo of undos.reverse()) await undo();
+  });
+  return () => {
+    if (server === null) throw new Error('the server is not up yet');
+    return server;
+  };
+}
+
 /** True while a process exists, a zombie excepted. */
 export function isAlive(pid: number): boolean {
   try {
