@@ -157,6 +157,9 @@ export const UNPERSISTED_BYTES_MAX = 32 * 1_048_576;
 export const PARKED_READS_MAX = 20_000;
 export const SOCKET_BUFFER_BYTES = 4 * 1_048_576;
 
+/** Servers that one server remembers: members and those that would like to be. */
+export const PEERS_KNOWN_MAX = 64;
+
 // --- the disk --------------------------------------------------------------------------------------------------------
 
 export const SEGMENT_BYTES = 16 * 1_048_576;

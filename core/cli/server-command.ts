@@ -16,12 +16,16 @@ import { nodeCrypto, nodeEntropy } from '../node/crypto.ts';
 import { KeyFileError, readKeyFile } from '../node/keys-file.ts';
 import { createLogger } from '../node/logger.ts';
 import { resolveAddress } from '../node/resolve.ts';
-import { Server, storedConfiguration } from '../server/server.ts';
+import { type Member, votersOf } from '../raft/configuration.ts';
+import type { LogEntry } from '../raft/types.ts';
+import { Discovery, peerList } from '../server/discovery.ts';
+import { FOUNDING_STATE, foundingEntry, Server, storedConfiguration } from '../server/server.ts';
 import { DirectoryInUseError } from '../storage/directory-lock.ts';
 import { openStorage } from '../storage/disk-storage.ts';
 import { DamageError, type Storage } from '../storage/interface.ts';
 import { formatAddress, parseAddress } from '../transport/address.ts';
 import { createEndpoint } from '../transport/endpoint.ts';
+import type { Endpoint } from '../transport/interface.ts';
 import { openUdpSocket, type UdpSocket } from '../transport/udp.ts';
 import { type KeyRing, serverKeyRing } from '../wire/keys.ts';
 import type { Context } from './command.ts';
@@ -37,29 +41,32 @@ export async function runServer(config: ServerConfig, context: Context): Promise
   const stopAsked = whenStopAsked();
   const keys = await readKeys(config, logger);
   const storage = await openData(config, logger);
-  const socket = await listen(config, storage);
+  const surroundings = { config, context, storage, keys, logger };
+  const socket = await listen(config.listen, storage);
+  const pidFile = join(config.dataDir, PID_FILE);
+  await writeFile(pidFile, `${process.pid}\n`);
+  const announce = async (): Promise<void> => {
+    const { node } = config;
+    context.outliveStdout();
+    await context.output.json({ event: 'listening', node, address: socket.address, pid: process.pid });
+  };
+  const stored = storedConfiguration(storage);
+  const alone = stored === null ? isAlone(config) : votersOf(stored).length === 1;
+  // With others to wait for, ready means ready to take part: whoever starts servers one by one must not wait for a quorum.
+  if (!alone) await announce();
+  const cluster = await belong(surroundings, socket, stopAsked);
+  if (cluster === null) {
+    await storage.close();
+    await rm(pidFile, { force: true });
+    return EXIT.fine;
+  }
   let failed: (error: Error) => void = () => {};
   const failure = new Promise<Error>((resolve) => {
     failed = resolve;
   });
-  const server = assemble({
-    config,
-    context,
-    storage,
-    socket,
-    keys,
-    logger,
-    onFatal: (error) => failed(error),
-  });
-  const pidFile = join(config.dataDir, PID_FILE);
-  await writeFile(pidFile, `${process.pid}\n`);
-  const ready = server.start().then(() => null);
-  const early = await Promise.race([ready, failure, stopAsked]);
-  if (early === null) {
-    const { node } = config;
-    context.outliveStdout();
-    await context.output.json({ event: 'listening', node, address: socket.address, pid: process.pid });
-  }
+  const server = assemble({ ...surroundings, ...cluster, onFatal: (error) => failed(error) });
+  const serving = server.start().then(() => null);
+  if (alone && (await Promise.race([serving, failure, stopAsked])) === null) await announce();
   const end = await Promise.race([failure, stopAsked]);
   if (end instanceof Error) {
     // What is in memory and not on the disk must not be: the service manager starts again from what is durable.
@@ -70,6 +77,95 @@ export async function runServer(config: ServerConfig, context: Context): Promise
   await server.stop();
   await rm(pidFile, { force: true });
   return EXIT.fine;
+}
+
+/** Whether a new server has nobody to wait for. */
+function isAlone(config: ServerConfig): boolean {
+  return (config.peers?.length ?? 1) === 1 && (config.join?.length ?? 0) === 0;
+}
+
+interface Surroundings {
+  readonly config: ServerConfig;
+  readonly context: Context;
+  readonly storage: Storage;
+  readonly keys: KeyRing | null;
+  readonly logger: Logger;
+}
+
+interface Belonging {
+  readonly socket: UdpSocket;
+  readonly clusterId: string;
+  /** The log's first entry, if this server has just founded the cluster. */
+  readonly founding: LogEntry | null;
+}
+
+/** Finds out which cluster this server belongs to, and founds it if that is its part; null: told to stop meanwhile. */
+async function belong(
+  surroundings: Surroundings,
+  socket: UdpSocket,
+  stopAsked: Promise<string>,
+): Promise<Belonging | null> {
+  const { config, storage, logger } = surroundings;
+  const stored = storedConfiguration(storage);
+  if (stored !== null) return { socket, clusterId: stored.clusterId, founding: null };
+  const { storageId } = storage.recovered;
+  const self = { node: config.node, storageId };
+  if (isAlone(config)) {
+    const address = advertised(config, socket);
+    return { socket, ...(await found(surroundings, [{ ...self, address, voter: true }])) };
+  }
+  const peers = config.peers ?? [];
+  const endpoint = openEndpoint(surroundings, socket, null);
+  const discovery = new Discovery({
+    self,
+    peers,
+    join: config.join ?? [],
+    clusterName: config.cluster,
+    endpoint,
+    clock: nodeClock,
+    logger,
+  });
+  const result = await Promise.race([discovery.result, stopAsked]);
+  discovery.stop();
+  const { address } = socket;
+  await endpoint.close();
+  if (typeof result === 'string') return null;
+  if (result.type === 'wrong-cluster') {
+    await storage.close();
+    throw badConfiguration(
+      `--cluster is ${config.cluster}, but ${result.node} belongs to cluster ${result.clusterName}`,
+    );
+  }
+  // The cluster's name is part of every key from here on, so the endpoint is made anew, on the same port.
+  const again = await listen(address, storage);
+  if (result.type === 'join') {
+    logger.log('info', 'joining a cluster that exists', { clusterId: result.clusterId });
+    return { socket: again, clusterId: result.clusterId, founding: null };
+  }
+  const members = peers.map((peer) => ({
+    node: peer.id,
+    storageId: result.storageIds.get(peer.id) as string,
+    address: peer.address,
+    voter: true,
+  }));
+  return { socket: again, ...(await found(surroundings, members)) };
+}
+
+/** Writes the first entry of a new cluster's log, and says so only when it is durable: nobody else could write it again. */
+async function found(
+  { config, storage, logger }: Surroundings,
+  members: readonly Member[],
+): Promise<{ readonly clusterId: string; readonly founding: LogEntry }> {
+  const clusterId = hex(nodeEntropy.bytes(16));
+  const founding = foundingEntry({ clusterId, clusterName: config.cluster, members });
+  const durable = new Promise<void>((resolve, reject) => {
+    storage.onDurable(() => resolve());
+    storage.onFatal(reject);
+  });
+  storage.write({ hardState: FOUNDING_STATE, entries: [founding] });
+  await durable;
+  logger.log('info', 'founded a cluster', { clusterId, members: members.map((one) => one.node).join(',') });
+  return { clusterId, founding };
 }
 
 /** Resolves to what asked for the end: a signal's name, or that the parent is gone. */
@@ -131,14 +227,8 @@ async function openData(config: ServerConfig, logger: Logger): Promise<Storage> 
 /** The directory belongs to one server of one cluster, whatever the flags say. */
 async function checkIdentity(config: ServerConfig, storage: Storage, logger: Logger): Promise<void> {
   const stored = storedConfiguration(storage);
-  if (stored === null) {
-    if (config.peers === null || config.peers.length === 1) return;
-    await storage.close();
-    throw badConfiguration(
-      `--peers names ${config.peers.length} servers; this version forms clusters of one: name ${config.node} alone`,
-    );
-  }
-  const member = stored.voters.find((voter) => voter.storageId === storage.recovered.storageId);
+  if (stored === null) return;
+  const member = stored.members.find((one) => one.storageId === storage.recovered.storageId);
   const problem =
     member !== undefined && member.node !== config.node
       ? `--node is ${config.node}, but ${config.dataDir} belongs to server ${member.node}`
@@ -149,36 +239,33 @@ async function checkIdentity(config: ServerConfig, storage: Storage, logger: Log
     await storage.close();
     throw badConfiguration(problem);
   }
-  if (config.peers !== null) {
-    logger.log('info', '--peers is not read: the directory already belongs to a cluster', {
-      members: stored.voters.map((voter) => voter.node).join(','),
-    });
-  }
+  if (config.peers === null) return;
+  const told = peerList(config.peers);
+  const known = peerList(stored.members.map((one) => ({ id: one.node, address: one.address })));
+  if (told.join() === known.join()) return;
+  logger.log('warn', '--peers is not read: the directory already belongs to a cluster with other members', {
+    peers: told.join(','),
+    members: known.join(','),
+    do: 'change members with bramble members',
+  });
 }
 
-async function listen(config: ServerConfig, storage: Storage): Promise<UdpSocket> {
+async function listen(address: string, storage: Storage): Promise<UdpSocket> {
   try {
-    return await openUdpSocket(await resolveAddress(config.listen));
+    return await openUdpSocket(await resolveAddress(address));
   } catch (error) {
     await storage.close();
-    throw new CommandError(`Cannot listen on ${config.listen}: ${(error as Error).message}`, EXIT.no);
+    throw new CommandError(`Cannot listen on ${address}: ${(error as Error).message}`, EXIT.no);
   }
 }
 
-interface Parts {
-  readonly config: ServerConfig;
-  readonly context: Context;
-  readonly storage: Storage;
-  readonly socket: UdpSocket;
-  readonly keys: KeyRing | null;
-  readonly logger: Logger;
-  readonly onFatal: (error: Error) => void;
-}
-
-function assemble({ config, context, storage, socket, keys, logger, onFatal }: Parts): Server {
-  const newClusterId = hex(nodeEntropy.bytes(16));
-  const clusterId = storedConfiguration(storage)?.clusterId ?? newClusterId;
-  const endpoint = createEndpoint({
+/** `clusterId` null: the server is part of no cluster yet. */
+function openEndpoint(
+  { keys, logger }: Pick<Surroundings, 'keys' | 'logger'>,
+  socket: UdpSocket,
+  clusterId: string | null,
+): Endpoint {
+  return createEndpoint({
     socket,
     clock: nodeClock,
     entropy: nodeEntropy,
@@ -186,19 +273,31 @@ function assemble({ config, context, storage, socket, keys, logger, onFatal }: P
     logger,
     keys,
     role: 'server',
-    clusterId: unhex(clusterId) as Uint8Array,
+    clusterId: clusterId === null ? null : (unhex(clusterId) as Uint8Array),
   });
+}
+
+interface Parts extends Surroundings, Belonging {
+  readonly onFatal: (error: Error) => void;
+}
+
+function assemble(parts: Parts): Server {
+  const { config, context, storage, socket, clusterId, founding, logger, onFatal } = parts;
+  const others = (config.peers ?? []).filter((peer) => peer.id !== config.node).map((peer) => peer.address);
   return new Server({
     node: config.node,
     address: advertised(config, socket),
     version: context.version,
     clusterName: config.cluster,
-    newClusterId,
+    clusterId,
+    founding,
+    contacts: [...others, ...(config.join ?? [])],
     files: config.files,
     insecure: config.insecure,
     storage,
-    endpoint,
+    endpoint: openEndpoint(parts, socket, clusterId),
     clock: nodeClock,
+    entropy: nodeEntropy,
     logger,
     onFatal,
   });

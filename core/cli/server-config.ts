@@ -19,6 +19,8 @@ export interface ServerConfig {
   readonly advertise: string | null;
   /** The servers of a new cluster, this one among them; null: alone, or what the disk says. */
   readonly peers: readonly { readonly id: string; readonly address: string }[] | null;
+  /** Servers of a cluster that exists, to be let into; null: none. */
+  readonly join: readonly string[] | null;
   /** Absolute. */
   readonly dataDir: string;
   readonly cluster: string;
@@ -61,6 +63,13 @@ export const SERVER_FLAGS: readonly Flag[] = [
     type: 'list',
     placeholder: 'ID=HOST:PORT,…',
     help: 'all servers of a new cluster, this one too; read only while the data directory is empty',
+    configurable: true,
+  },
+  {
+    name: 'join',
+    type: 'list',
+    placeholder: 'HOST:PORT,…',
+    help: 'servers of a cluster that exists: start empty beside them, then run bramble members add',
     configurable: true,
   },
   {
@@ -123,6 +132,12 @@ export function readServerConfig(settings: Settings, folder: string): ServerConf
   const listen = address(settings, 'listen', true) as string;
   const advertise = address(settings, 'advertise', false);
   const peers = readPeers(settings, node);
+  const join = readJoin(settings);
+  if (join !== null && peers !== null) {
+    throw badConfiguration(
+      'Both --peers (a new cluster) and --join (one that exists) are given; give one of them',
+    );
+  }
   const files = settings.number('files') as number;
   if (files > LOGS_MAX) {
     throw badConfiguration(`--files is ${files}; it must be at most ${LOGS_MAX}`);
@@ -138,6 +153,7 @@ export function readServerConfig(settings: Settings, folder: string): ServerConf
     listen,
     advertise,
     peers,
+    join,
     dataDir: fromFolder(folder, settings.text('data') as string),
     cluster,
     files,
@@ -190,6 +206,17 @@ function address(settings: Settings, flag: string, anyPort: boolean): string | n
     throw badConfiguration(`--${flag} is ${JSON.stringify(value)}; it must be ${ADDRESS_FORM}`);
   }
   return parsed;
+}
+
+function readJoin(settings: Settings): readonly string[] | null {
+  const items = settings.list('join');
+  if (items === null) return null;
+  return items.map((item) => {
+    const parsed = parseAddress(item);
+    if (parsed === null)
+      throw badConfiguration(`--join has ${JSON.stringify(item)}; each must be ${ADDRESS_FORM}`);
+    return parsed;
+  });
 }
 
 function readPeers(settings: Settings, node: string): ServerConfig['peers'] {

@@ -10,7 +10,7 @@ import { assert } from '../base/assert.ts';
 import { CODES, type Code, type Reason } from '../base/codes.ts';
 import { COURSEWORK_TTL_MS, TTL_MIN_MS } from '../base/limits.ts';
 import type { Clock } from '../base/ports.ts';
-import type { Command, Effects, Operation } from '../state-machine/commands.ts';
+import type { Command, Effects, Grant, Operation } from '../state-machine/commands.ts';
 import type { Machine } from '../state-machine/machine.ts';
 import type { Remote } from '../transport/interface.ts';
 import { decodeRequest, encodeResponse } from '../wire/client-codec.ts';
@@ -25,7 +25,8 @@ import { validateRequest } from './validation.ts';
 
 export interface ClientServiceOptions {
   readonly node: string;
-  readonly machine: Machine;
+  /** As it is now: a snapshot from the leader replaces it whole. */
+  readonly machine: () => Machine;
   readonly memory: SessionMemory;
   readonly keeper: LeaseKeeper;
   readonly reads: Reads;
@@ -37,6 +38,8 @@ export interface ClientServiceOptions {
     command: Command,
     growing: boolean,
   ) => { readonly index: number } | { readonly refused: Reason };
+  /** Calls back when a majority has confirmed that this server still leads, with null if it does not. */
+  readonly confirm: (done: (index: number | null) => void) => void;
   readonly status: () => ServerStatus;
   /** Positions of the log: what came last, what is applied, and what a linearizable read must see. */
   readonly positions: () => { readonly lastIndex: number; readonly appliedIndex: number };
@@ -123,14 +126,15 @@ export class ClientService {
 
   /** Notes that a session was heard; false if there is no such session. */
   #touch(session: number): boolean {
-    const { machine, memory, clock } = this.#options;
+    const machine = this.#options.machine();
+    const { memory, clock } = this.#options;
     if (session === 0 || !machine.hasSession(session)) return false;
     memory.heard(session, clock.now());
     return true;
   }
 
   #openSession(caller: Caller, body: Extract<RequestBody, { type: 'open-session' }>): void {
-    const existing = this.#options.machine.openedBy(body.nonce);
+    const existing = this.#options.machine().openedBy(body.nonce);
     if (existing !== null) {
       this.#touch(existing);
       return this.#respond(caller, { type: 'opened', session: existing });
@@ -146,7 +150,8 @@ export class ClientService {
   }
 
   #operation(caller: Caller, request: ClientRequest, operation: Operation): void {
-    const { machine, memory, counters } = this.#options;
+    const machine = this.#options.machine();
+    const { memory, counters } = this.#options;
     const { session, sequence, answeredBelow } = request;
     const state = machine.requestState(session, sequence, answeredBelow);
     if (state.type === 'no-session') return this.#refuse(caller, CODES.sessionEnded, 'session-unknown');
@@ -181,7 +186,8 @@ export class ClientService {
   }
 
   #propose(caller: Caller, request: ClientRequest, operation: Operation): void {
-    const { keeper, machine, propose } = this.#options;
+    const machine = this.#options.machine();
+    const { keeper, propose } = this.#options;
     const { session, sequence, answeredBelow } = request;
     const granted = this.#withGrantedTtl(session, operation);
     const silent = keeper.silentWaiters(this.#passesOn(session, operation));
@@ -215,7 +221,7 @@ export class ClientService {
   #withGrantedTtl(session: number, operation: Operation): Operation {
     if (operation.type !== 'acquire') return operation;
     const floor =
-      this.#options.machine.session(session)?.profile === 'coursework' ? COURSEWORK_TTL_MS : TTL_MIN_MS;
+      this.#options.machine().session(session)?.profile === 'coursework' ? COURSEWORK_TTL_MS : TTL_MIN_MS;
     return { ...operation, ttlMs: Math.max(operation.ttlMs, floor) };
   }
 
@@ -227,7 +233,7 @@ export class ClientService {
       case 'cancel':
         return new Set([operation.lock]);
       case 'close-session':
-        return new Set([...this.#options.machine.grantsOf(session)].map((grant) => grant.lock));
+        return new Set([...this.#options.machine().grantsOf(session)].map((grant) => grant.lock));
       default:
         return new Set();
     }
@@ -239,20 +245,28 @@ export class ClientService {
   }
 
   #renew(caller: Caller, request: ClientRequest, body: Extract<RequestBody, { type: 'renew' }>): void {
-    const { machine, keeper, clock } = this.#options;
+    const { keeper, clock } = this.#options;
     if (!this.#touch(request.session)) return this.#refuse(caller, CODES.sessionEnded, 'session-unknown');
-    const grant = machine.grant(body.token);
-    const mine =
-      grant !== null &&
-      grant.lock === body.lock &&
-      grant.session === request.session &&
-      grant.owner === body.owner;
-    if (!mine || keeper.endsInLog(grant.token) >= grant.depth) {
+    if (this.#renewable(request.session, body) === null) {
       return this.#refuse(caller, CODES.notHolder, 'token-not-current');
     }
-    // The confirming round of a single voter is over as soon as it begins, and it begins after this attempt arrived.
-    keeper.leases.renew(grant.token, clock.now());
-    this.#respond(caller, { type: 'renewed', ttlMs: grant.ttlMs, confirmedAttempt: caller.attempt });
+    // The round begins after this attempt arrived, so this is the attempt that its answer may name.
+    this.#options.confirm((index) => {
+      if (index === null) return this.#refuse(caller, CODES.unavailable, this.#options.leadership().reason);
+      // While the round was on its way an end may have gone into the log.
+      const grant = this.#renewable(request.session, body);
+      if (grant === null) return this.#refuse(caller, CODES.notHolder, 'token-not-current');
+      keeper.leases.renew(grant.token, clock.now());
+      this.#respond(caller, { type: 'renewed', ttlMs: grant.ttlMs, confirmedAttempt: caller.attempt });
+    });
+  }
+
+  /** The grant that a renewal names, unless it is somebody else's or its end is in the log already. */
+  #renewable(session: number, body: Extract<RequestBody, { type: 'renew' }>): Grant | null {
+    const grant = this.#options.machine().grant(body.token);
+    if (grant === null || grant.lock !== body.lock) return null;
+    if (grant.session !== session || grant.owner !== body.owner) return null;
+    return this.#options.keeper.endsInLog(grant.token) >= grant.depth ? null : grant;
   }
 
   /** A command was applied at `index`: sends the answers that it brought to whoever asked here. */
@@ -286,7 +300,7 @@ export class ClientService {
 
   #notExecuted(session: number, sequence: number): void {
     const pending = this.#options.memory.pending(session, sequence);
-    if (pending === null || this.#options.machine.hasSession(session)) return;
+    if (pending === null || this.#options.machine().hasSession(session)) return;
     this.#options.memory.withdraw(session, sequence);
     this.#refuse(pending, CODES.sessionEnded, 'session-unknown');
   }

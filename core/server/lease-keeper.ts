@@ -21,7 +21,8 @@ const LATE_MS = 25;
 const LATE_GRACE_MS = 50;
 
 export interface LeaseKeeperOptions {
-  readonly machine: Machine;
+  /** As it is now: a snapshot from the leader replaces it whole. */
+  readonly machine: () => Machine;
   readonly memory: SessionMemory;
   readonly clock: Clock;
   /** Appends a command of the leader's own; the index, or null if it was not admitted. */
@@ -54,7 +55,8 @@ export class LeaseKeeper {
 
   /** An entry of the leader's own term is applied: every lease runs its full ttl anew from now. */
   startServing(): void {
-    const { machine, clock, memory } = this.#options;
+    const machine = this.#options.machine();
+    const { clock, memory } = this.#options;
     const now = clock.now();
     this.leases.clear();
     this.#ending.clear();
@@ -131,7 +133,7 @@ export class LeaseKeeper {
     const now = this.#options.clock.now();
     const silent: SilentWaiter[] = [];
     for (const lock of locks) {
-      for (const waiter of this.#options.machine.waiters(lock)) {
+      for (const waiter of this.#options.machine().waiters(lock)) {
         // One command names only so many; those left over are named by the entry that passes the lock on next.
         if (silent.length >= COMMAND_LIST_MAX) return silent;
         if (this.isSilent(waiter, now)) silent.push({ lock, session: waiter.session, owner: waiter.owner });
@@ -142,7 +144,7 @@ export class LeaseKeeper {
   }
 
   #someoneWaits(lock: string, now: number): boolean {
-    for (const waiter of this.#options.machine.waiters(lock)) if (!this.isSilent(waiter, now)) return true;
+    for (const waiter of this.#options.machine().waiters(lock)) if (!this.isSilent(waiter, now)) return true;
     return false;
   }
 
@@ -163,7 +165,8 @@ export class LeaseKeeper {
   #judge(): void {
     this.#judgeAt = Number.POSITIVE_INFINITY;
     if (!this.#serving) return;
-    const { machine, clock, propose, term } = this.#options;
+    const machine = this.#options.machine();
+    const { clock, propose, term } = this.#options;
     const now = clock.now();
     let next = Number.POSITIVE_INFINITY;
     const expired: { lock: string; token: number }[] = [];
@@ -188,7 +191,8 @@ export class LeaseKeeper {
 
   #sweepSessions(): void {
     if (!this.#serving) return;
-    const { machine, memory, clock, propose } = this.#options;
+    const machine = this.#options.machine();
+    const { memory, clock, propose } = this.#options;
     const now = clock.now();
     for (const session of machine.sessions()) {
       if (memory.isEnding(session)) continue;
@@ -201,7 +205,8 @@ export class LeaseKeeper {
 
   /** Proposes the end of a session, and keeps its grants from being renewed behind it. */
   endSession(session: number, propose: (command: Command) => number | null): void {
-    const { machine, memory } = this.#options;
+    const machine = this.#options.machine();
+    const { memory } = this.#options;
     const grants = [...machine.grantsOf(session)];
     const silent = this.silentWaiters(new Set(grants.map((grant) => grant.lock)));
     if (propose({ type: 'end-session', session, silent }) === null) return;

@@ -40,14 +40,15 @@ interface Parked {
 }
 
 export interface ReadsOptions {
-  readonly machine: Machine;
+  /** As it is now: a snapshot from the leader replaces it whole. */
+  readonly machine: () => Machine;
   readonly storage: Storage;
   readonly leases: LeaseTable;
   readonly clock: Clock;
   readonly counters: Counters;
   readonly logger: Logger;
-  /** The index that a linearizable read must see applied, or null if this server may not serve one. */
-  readonly readIndex: () => number | null;
+  /** Calls back with the index that a linearizable read must see applied, or null if this server leads no more. */
+  readonly confirm: (done: (index: number | null) => void) => void;
   readonly appliedIndex: () => number;
 }
 
@@ -79,11 +80,12 @@ export class Reads {
     }
     const run = (): void => this.#run(key, body, respond);
     if ('stale' in body && body.stale) return run();
-    const index = this.#options.readIndex();
-    if (index === null)
-      return respond({ type: 'refused', code: CODES.unavailable, reason: 'not-leader', leader: '' });
-    if (index <= this.#options.appliedIndex()) return run();
-    this.#waiting.push({ index, run });
+    this.#options.confirm((index) => {
+      if (index === null)
+        return respond({ type: 'refused', code: CODES.unavailable, reason: 'no-leader', leader: '' });
+      if (index <= this.#options.appliedIndex()) return run();
+      this.#waiting.push({ index, run });
+    });
   }
 
   /** Something was applied: reads that waited for it go on, and those that wanted such news. */
@@ -97,7 +99,7 @@ export class Reads {
   }
 
   #run(key: string, body: ReadBody, respond: Respond): void {
-    const { machine } = this.#options;
+    const machine = this.#options.machine();
     switch (body.type) {
       case 'read-log':
         return this.#readLog(key, body, respond);
@@ -119,7 +121,8 @@ export class Reads {
   }
 
   #readLog(key: string, body: Extract<ReadBody, { type: 'read-log' }>, respond: Respond): void {
-    const { machine, storage, counters } = this.#options;
+    const machine = this.#options.machine();
+    const { storage, counters } = this.#options;
     const log = machine.log(body.log);
     if (log === null)
       return respond({ type: 'refused', code: CODES.notFound, reason: 'no-such-log', leader: '' });
@@ -149,7 +152,8 @@ export class Reads {
   }
 
   #readFailed(log: string, error: unknown, respond: Respond): void {
-    const { machine, counters, logger } = this.#options;
+    const machine = this.#options.machine();
+    const { counters, logger } = this.#options;
     // A log that was trimmed or deleted while it was being read is an ordinary thing; damage is not.
     if (error instanceof DamageError) {
       counters.add('reads.damaged');
@@ -168,13 +172,13 @@ export class Reads {
   }
 
   #list(body: Extract<ReadBody, { type: 'kv-list' }>, respond: Respond): void {
-    const { kv } = this.#options.machine;
+    const { kv } = this.#options.machine();
     const page = kv.list(body.prefix, body.after, Math.min(body.limit, PAGE_RECORDS_MAX));
     respond({ type: 'kv-entries', ...page, revision: kv.revision });
   }
 
   #changes(key: string, body: Extract<ReadBody, { type: 'kv-changes' }>, respond: Respond): void {
-    const found = this.#options.machine.kv.changesSince(body.since, body.prefix);
+    const found = this.#options.machine().kv.changesSince(body.since, body.prefix);
     if (found === 'trimmed') {
       return respond({ type: 'refused', code: CODES.trimmed, reason: 'history-trimmed', leader: '' });
     }
@@ -184,7 +188,8 @@ export class Reads {
   }
 
   #locks(body: Extract<ReadBody, { type: 'lock-list' }>, respond: Respond): void {
-    const { machine, leases, clock } = this.#options;
+    const machine = this.#options.machine();
+    const { leases, clock } = this.#options;
     const now = clock.now();
     const page = machine.locksAfter(body.after, Math.min(body.limit, LIST_LOCKS_MAX));
     const locks: LockInfo[] = page.locks.map(({ lock, grants, waiters }) => ({

@@ -1,5 +1,6 @@
 /** What a server says about itself: for `bramble status`, and as named numbers for the agent's metrics. */
 
+import type { Member } from '../raft/configuration.ts';
 import type { Raft } from '../raft/raft.ts';
 import type { Machine } from '../state-machine/machine.ts';
 import type { Storage } from '../storage/interface.ts';
@@ -7,11 +8,16 @@ import type { Endpoint } from '../transport/interface.ts';
 import type { MemberStatus, ServerStatus } from '../wire/client-messages.ts';
 import type { Counters } from './counters.ts';
 
+/** A member that has not answered for so long is not reachable. */
+const REACHABLE_MS = 1_000;
+
 export interface StatusInput {
   readonly node: string;
+  readonly address: string;
   readonly version: string;
   readonly insecure: boolean;
   readonly uptimeMs: number;
+  readonly now: number;
   readonly raft: Raft;
   readonly appliedIndex: number;
   readonly machine: Machine;
@@ -20,6 +26,7 @@ export interface StatusInput {
   readonly counters: Counters;
   readonly parkedReads: number;
   readonly leases: number;
+  readonly leaderChanges: number;
   readonly stopping: boolean;
 }
 
@@ -54,6 +61,10 @@ function metrics(input: StatusInput): { name: string; value: number }[] {
     ['logs', machine.counts.logs],
     ['keys', machine.counts.keys],
     ['leases', input.leases],
+    ['leader_changes', input.leaderChanges],
+    ['term', raft.term],
+    ['is_leader', raft.role === 'leader' ? 1 : 0],
+    ['has_leader', raft.leader === null ? 0 : 1],
     ['parked_reads', input.parkedReads],
     ['datagrams_sent', endpoint.counters.datagramsSent],
     ['datagrams_received', endpoint.counters.datagramsReceived],
@@ -69,19 +80,45 @@ function metrics(input: StatusInput): { name: string; value: number }[] {
   return numbers.map(([name, value]) => ({ name, value }));
 }
 
+/** A leader knows of everybody, a follower of itself and of who leads. */
+function memberStatus(input: StatusInput, member: Member): MemberStatus {
+  const { raft, now } = input;
+  const { node: id, voter } = member;
+  if (id === input.node) {
+    const role = raft.role === 'pre-candidate' ? 'candidate' : raft.role;
+    const indexes = {
+      commitIndex: raft.commitIndex,
+      appliedIndex: input.appliedIndex,
+      durableIndex: raft.durableIndex,
+    };
+    return { id, address: input.address, role, voter, ...indexes, reachable: true };
+  }
+  const progress = raft.progress(id);
+  const role =
+    id === raft.leader ? 'leader' : voter ? (progress === null ? 'unknown' : 'follower') : 'learner';
+  const durableIndex = progress?.matchIndex ?? 0;
+  // A follower knows what is committed from the next heartbeat at the latest.
+  const commitIndex = Math.min(durableIndex, raft.commitIndex);
+  const reachable =
+    progress === null
+      ? id === raft.leader
+      : progress.repliedRound > 0 && now - progress.heardAt < REACHABLE_MS;
+  return {
+    id,
+    address: member.address,
+    role,
+    voter,
+    commitIndex,
+    appliedIndex: commitIndex,
+    durableIndex,
+    reachable,
+  };
+}
+
 export function buildStatus(input: StatusInput): ServerStatus {
   const { raft } = input;
   const { configuration } = raft;
-  const members: MemberStatus[] = configuration.voters.map((voter) => ({
-    id: voter.node,
-    address: voter.address,
-    role: raft.role,
-    voter: true,
-    commitIndex: raft.commitIndex,
-    appliedIndex: input.appliedIndex,
-    durableIndex: raft.durableIndex,
-    reachable: true,
-  }));
+  const members = configuration.members.map((member) => memberStatus(input, member));
   return {
     node: input.node,
     version: input.version,

@@ -214,6 +214,10 @@ class DiskStorage implements Storage {
     return this.#wal.stalledMs;
   }
 
+  get syncP99Ms(): number {
+    return this.#wal.syncP99Ms;
+  }
+
   get space(): SpaceState {
     return this.#space.state;
   }

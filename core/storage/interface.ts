@@ -84,6 +84,8 @@ export interface Storage {
   readonly unpersistedBytes: number;
   /** How long the present disk operation has been under way, in milliseconds; 0 if none is. */
   readonly stalledMs: number;
+  /** The p99 of the last few hundred fdatasyncs, in milliseconds; 0 without any. */
+  readonly syncP99Ms: number;
   readonly space: SpaceState;
   readonly freeBytes: number;
   /** Bytes and entries of log since the last snapshot: whether another is due is the server's decision. */

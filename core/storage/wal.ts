@@ -29,6 +29,8 @@ import {
 import type { RecoveredLog, SegmentState } from './wal-recovery.ts';
 
 /** Upper bounds in milliseconds of the fdatasync histogram. */
+/** Over which the recent p99 is taken: an idle server's lie further back. */
+const RECENT_SYNCS = 256;
 export const SYNC_BUCKETS_MS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, Infinity];
 
 interface Change {
@@ -69,6 +71,8 @@ export async function createSegment(
 }
 
 export class Wal {
+  readonly #recentSyncs: number[] = [];
+  #syncCount = 0;
   readonly #fileSystem: FileSystem;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
@@ -148,6 +152,12 @@ export class Wal {
   /** The segment that is written now. */
   get segment(): number {
     return this.#header.number;
+  }
+
+  /** The p99 of the last fdatasyncs; 0 without any. */
+  get syncP99Ms(): number {
+    const sorted = [...this.#recentSyncs].sort((a, b) => a - b);
+    return sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0;
   }
 
   get stalledMs(): number {
@@ -308,6 +318,7 @@ export class Wal {
     const milliseconds = await this.#timed(() => file.sync());
     this.#counters.syncs += 1;
     this.#counters.syncMsMax = Math.max(this.#counters.syncMsMax, milliseconds);
+    this.#recentSyncs[this.#syncCount++ % RECENT_SYNCS] = milliseconds;
     const bucket = SYNC_BUCKETS_MS.findIndex((bound) => milliseconds <= bound);
     this.#counters.syncBuckets[bucket] = (this.#counters.syncBuckets[bucket] ?? 0) + 1;
     this.#sealed = record.type === 'seal';

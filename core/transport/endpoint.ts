@@ -45,8 +45,11 @@ export interface EndpointOptions {
   /** Null: insecure. */
   readonly keys: KeyRing | null;
   readonly role: 'server' | 'client';
-  /** A server's, CLUSTER_ID_BYTES long. A client learns it by hello. */
-  readonly clusterId?: Uint8Array;
+  /**
+   * A server's, CLUSTER_ID_BYTES long; null for one that belongs to no cluster yet. A client learns it by hello, and so does
+   * such a server: it talks to servers of whatever cluster, and they answer it.
+   */
+  readonly clusterId?: Uint8Array | null;
   /** Largest datagram that is sent: DATAGRAM_BYTES_MAX unless told otherwise, up to DATAGRAM_BYTES_LOOPBACK on loopback. */
   readonly datagramBytesMax?: number;
   /** How many boots are remembered; for tests. */
@@ -62,6 +65,8 @@ class DatagramEndpoint implements Endpoint {
   readonly counters: EndpointCounters = zeroCounters();
   readonly #options: EndpointOptions;
   readonly #boot: Uint8Array;
+  /** Zeros for whoever belongs to no cluster. */
+  readonly #clusterId: Uint8Array;
   readonly #sends: KeyClass;
   readonly #host: ChannelHost;
   readonly #channels: Channels;
@@ -82,8 +87,12 @@ class DatagramEndpoint implements Endpoint {
       `datagrams of at most ${datagramBytesMax} bytes`,
     );
     const { clusterId } = options;
-    assert(role === 'client' || clusterId?.length === CLUSTER_ID_BYTES, 'a server needs its cluster id');
+    assert(
+      role === 'client' || clusterId === null || clusterId?.length === CLUSTER_ID_BYTES,
+      'a server needs its cluster id',
+    );
     this.#options = options;
+    this.#clusterId = clusterId ?? NO_CLUSTER_ID;
     this.#boot = entropy.bytes(BOOT_BYTES);
     this.boot = hex(this.#boot);
     this.#sends = keys?.sends ?? 'insecure';
@@ -118,6 +127,11 @@ class DatagramEndpoint implements Endpoint {
       sendHello: (challenge, to) => this.#sendHello(challenge, to),
     });
     socket.onDatagram((datagram, from) => this.#receive(datagram, from));
+  }
+
+  /** Whether this is a server of a cluster, which answers to servers of no other. */
+  get #belongs(): boolean {
+    return this.#options.role === 'server' && this.#options.clusterId !== null;
   }
 
   get address(): Address {
@@ -217,7 +231,7 @@ class DatagramEndpoint implements Endpoint {
     const known = this.#channels.get(header.keyClass, boot);
     if (known === null && this.#options.role === 'client') return 'unknown-boot';
     if (known === null && !this.#derivations.take(from, this.#options.clock.now())) return 'rate';
-    const channel = known ?? this.#newChannel(header, from, this.#options.clusterId as Uint8Array);
+    const channel = known ?? this.#newChannel(header, from, this.#clusterId);
     const plaintext = channel.open(header, datagram, from);
     if (typeof plaintext === 'string') return plaintext;
     if (known === null) this.#channels.add(channel);
@@ -269,7 +283,7 @@ class DatagramEndpoint implements Endpoint {
   // --- hello ---------------------------------------------------------------------------------------------------------
 
   #answerHello(header: Header, datagram: Uint8Array, from: Address): Refusal | null {
-    const { role, clusterId, clock, entropy } = this.#options;
+    const { role, clock, entropy } = this.#options;
     if (role !== 'server') return 'handshake';
     if (!this.#hellos.take(from, clock.now())) return 'rate';
     for (const aead of this.#helloSeals.get(header.keyClass) ?? []) {
@@ -281,7 +295,7 @@ class DatagramEndpoint implements Endpoint {
         aead,
         boot: this.#boot,
         nonce: entropy.bytes(NONCE_BYTES),
-        body: { challenge: body.challenge, clusterId: clusterId as Uint8Array },
+        body: { challenge: body.challenge, clusterId: this.#clusterId },
       });
       assert(
         reply.length <= datagram.length,
@@ -294,7 +308,7 @@ class DatagramEndpoint implements Endpoint {
   }
 
   #learnBoot(header: Header, datagram: Uint8Array): Refusal | null {
-    const { role, clusterId, logger } = this.#options;
+    const { logger } = this.#options;
     if (header.keyClass !== this.#sends) return 'class';
     const seals = this.#helloSeals.get(header.keyClass) ?? [];
     for (let which = 0; which < seals.length; which++) {
@@ -302,7 +316,7 @@ class DatagramEndpoint implements Endpoint {
       if (body === null) continue;
       const address = this.#destinations.asked(body.challenge);
       if (address === null) return 'handshake-stale';
-      if (role === 'server' && !equalBytes(body.clusterId, clusterId as Uint8Array)) {
+      if (this.#belongs && !equalBytes(body.clusterId, this.#clusterId)) {
         logger.log('warn', 'a server of another cluster answered', {
           address,
           clusterId: hex(body.clusterId),
