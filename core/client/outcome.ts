@@ -4,7 +4,13 @@
  */
 
 import { CODES, type Code, codeRow, type Reason } from '../base/codes.ts';
-import { BrambleError, RefusedError, UnknownOutcomeError, UnreachableError, UsageError } from '../base/errors.ts';
+import {
+  BrambleError,
+  RefusedError,
+  UnknownOutcomeError,
+  UnreachableError,
+  UsageError,
+} from '../base/errors.ts';
 import type { Outcome } from './exchange.ts';
 
 /** What a request was about, for its messages. */
