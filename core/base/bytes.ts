@@ -32,9 +32,14 @@ export function utf8Text(bytes: Uint8Array): string | null {
   }
 }
 
+const HEX_PAIRS: readonly string[] = Array.from({ length: 256 }, (_, byte) =>
+  byte.toString(16).padStart(2, '0'),
+);
+
 export function hex(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += byte.toString(16).padStart(2, '0');
+  // By index, since this runs for every datagram.
+  for (let at = 0; at < bytes.length; at++) text += HEX_PAIRS[bytes[at] as number];
   return text;
 }
 

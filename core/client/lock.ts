@@ -358,8 +358,12 @@ export class HeldLock implements LockHandle {
   }
 
   release(): Promise<void> {
-    if (this.#leaving === null || this.#state === 'held') this.#leaving = this.#release();
-    return this.#leaving;
+    if (this.#leaving !== null && this.#state !== 'held') return this.#leaving;
+    const leaving = this.#release().finally(() => {
+      if (this.#leaving === leaving) this.#leaving = null;
+    });
+    this.#leaving = leaving;
+    return leaving;
   }
 
   async #release(): Promise<void> {

@@ -237,7 +237,8 @@ class AdaptiveEngine implements Engine {
 
   async release(): Promise<void> {
     const handle = this.#handle;
-    if (handle === null) {
+    if (handle?.held !== true) {
+      this.#handle = null;
       throw new LockLostError(`Cannot release lock "${FILES_LOCK}": this connection does not hold it`);
     }
     try {

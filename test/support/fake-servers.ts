@@ -158,9 +158,9 @@ export interface Scene {
 /** A client of servers at A, B and C as far as they are given a handler; the first is asked first. */
 export function scene(
   handlers: Partial<Record<Address, Handler>>,
-  options: Partial<Omit<ClientOptions, 'endpoint' | 'clock'>> = {},
+  given: Partial<Omit<ClientOptions, 'endpoint' | 'clock'>> & { readonly clock?: ManualClock } = {},
 ): Scene {
-  const clock = new ManualClock();
+  const { clock = new ManualClock(), ...options } = given;
   const servers = new FakeServers(clock);
   for (const [address, handler] of Object.entries(handlers)) {
     if (handler !== undefined) servers.handlers.set(address, handler);
