@@ -583,8 +583,9 @@ export class Server {
     this.#reads.stopServing();
     this.#tickTimer?.cancel();
     this.#houseTimer?.cancel();
-    await this.#options.storage.close();
+    // From here on nothing is stepped or written; acknowledgements of what becomes durable still leave.
     this.#stopped = true;
+    await this.#options.storage.close();
     await this.#options.endpoint.close();
   }
 

@@ -78,6 +78,7 @@ class DatagramEndpoint implements Endpoint {
   #nextMessageId = 1;
   #handler: ((from: Remote, message: Uint8Array) => void) | null = null;
   #closed = false;
+  #complained = false;
 
   constructor(options: EndpointOptions) {
     const { socket, clock, entropy, crypto, keys, role } = options;
@@ -317,10 +318,14 @@ class DatagramEndpoint implements Endpoint {
       const address = this.#destinations.asked(body.challenge);
       if (address === null) return 'handshake-stale';
       if (this.#belongs && !equalBytes(body.clusterId, this.#clusterId)) {
-        logger.log('warn', 'a server of another cluster answered', {
-          address,
-          clusterId: hex(body.clusterId),
-        });
+        // One that has not joined yet will; anything else is worth a word, once.
+        if (!this.#complained && !equalBytes(body.clusterId, NO_CLUSTER_ID)) {
+          this.#complained = true;
+          logger.log('warn', 'a server of another cluster answered; it is not spoken to', {
+            address,
+            clusterId: hex(body.clusterId),
+          });
+        }
         return 'wrong-cluster';
       }
       const known = this.#channels.get(header.keyClass, hex(header.boot));
