@@ -8,7 +8,7 @@
  */
 
 import fs from 'node:fs';
-import { promisify } from 'node:util';
+import { dirname, resolve } from 'node:path';
 
 /** 'write': it must exist · 'create': it must not exist · 'replace': emptied if it exists. All can also be read. */
 export type OpenMode = 'read' | 'write' | 'create' | 'replace';
@@ -36,7 +36,7 @@ export interface FileSystem {
   list(path: string): Promise<string[]>;
   /** Null if there is nothing of that name. Does not follow symbolic links. */
   status(path: string): Promise<FileStatus | null>;
-  /** With its parents; does nothing if it is there. */
+  /** With its parents, all of them durable when this comes back; does nothing if it is there. */
   makeDirectory(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
   link(from: string, to: string): Promise<void>;
@@ -72,26 +72,18 @@ export function asError(error: unknown): Error {
 
 const FLAGS = { read: 'r', write: 'r+', create: 'wx+', replace: 'w+' } as const;
 
+type Done<T> = (error: Error | null, value?: T) => void;
+
 // On plain descriptors rather than FileHandle objects, which the garbage collector closes behind one's back.
-const openAsync = promisify(fs.open);
-const readAsync = promisify(fs.read) as unknown as (
-  descriptor: number,
-  target: Uint8Array,
-  offset: number,
-  length: number,
-  position: number,
-) => Promise<{ bytesRead: number }>;
-const writeAsync = promisify(fs.write) as unknown as (
-  descriptor: number,
-  source: Uint8Array,
-  offset: number,
-  length: number,
-  position: number,
-) => Promise<{ bytesWritten: number }>;
-const dataSyncAsync = promisify(fs.fdatasync);
-const syncAsync = promisify(fs.fsync);
-const truncateAsync = promisify(fs.ftruncate);
-const closeAsync = promisify(fs.close);
+function later<T = void>(begin: (done: Done<T>) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    begin((error, value) => (error === null ? resolve(value as T) : reject(error)));
+  });
+}
+
+function openDescriptor(path: string, flags: string): Promise<number> {
+  return later<number>((done) => fs.open(path, flags, done));
+}
 
 class RealFile implements OpenFile {
   readonly #descriptor: number;
@@ -103,12 +95,9 @@ class RealFile implements OpenFile {
   async read(target: Uint8Array, position: number): Promise<number> {
     let done = 0;
     while (done < target.length) {
-      const { bytesRead } = await readAsync(
-        this.#descriptor,
-        target,
-        done,
-        target.length - done,
-        position + done,
+      const at = done;
+      const bytesRead = await later<number>((end) =>
+        fs.read(this.#descriptor, target, at, target.length - at, position + at, end),
       );
       if (bytesRead === 0) break;
       done += bytesRead;
@@ -119,27 +108,24 @@ class RealFile implements OpenFile {
   async write(bytes: Uint8Array, position: number): Promise<void> {
     let done = 0;
     while (done < bytes.length) {
-      const { bytesWritten } = await writeAsync(
-        this.#descriptor,
-        bytes,
-        done,
-        bytes.length - done,
-        position + done,
+      const at = done;
+      const bytesWritten = await later<number>((end) =>
+        fs.write(this.#descriptor, bytes, at, bytes.length - at, position + at, end),
       );
       done += bytesWritten;
     }
   }
 
   sync(): Promise<void> {
-    return dataSyncAsync(this.#descriptor);
+    return later((done) => fs.fdatasync(this.#descriptor, done));
   }
 
   truncate(size: number): Promise<void> {
-    return truncateAsync(this.#descriptor, size);
+    return later((done) => fs.ftruncate(this.#descriptor, size, done));
   }
 
   close(): Promise<void> {
-    return closeAsync(this.#descriptor);
+    return later((done) => fs.close(this.#descriptor, done));
   }
 }
 
@@ -167,9 +153,18 @@ function isAlive(processId: number): boolean {
   }
 }
 
+async function syncDirectory(path: string): Promise<void> {
+  const descriptor = await openDescriptor(path, 'r');
+  try {
+    await later((done) => fs.fsync(descriptor, done));
+  } finally {
+    await later((done) => fs.close(descriptor, done));
+  }
+}
+
 export const realFileSystem: FileSystem = {
   async open(path, mode) {
-    return new RealFile(await openAsync(path, FLAGS[mode]));
+    return new RealFile(await openDescriptor(path, FLAGS[mode]));
   },
   async list(path) {
     return (await fs.promises.readdir(path)).sort();
@@ -188,16 +183,14 @@ export const realFileSystem: FileSystem = {
     }
   },
   async makeDirectory(path) {
-    await fs.promises.mkdir(path, { recursive: true });
-  },
-  async syncDirectory(path) {
-    const descriptor = await openAsync(path, 'r');
-    try {
-      await syncAsync(descriptor);
-    } finally {
-      await closeAsync(descriptor);
+    const first = await fs.promises.mkdir(path, { recursive: true });
+    if (first === undefined) return;
+    // `first` is the topmost one that was made: a name is durable once its parent is synced.
+    for (let made = resolve(path); made.length >= first.length; made = dirname(made)) {
+      await syncDirectory(dirname(made));
     }
   },
+  syncDirectory,
   link: (from, to) => fs.promises.link(from, to),
   symbolicLink: (target, path) => fs.promises.symlink(target, path),
   readLink: (path) => fs.promises.readlink(path),

@@ -128,15 +128,17 @@ export async function resetRecords(
     await cut(fileSystem, handles, { path: dataPath(file), size: info.bytes - file.byteBase });
     await cut(fileSystem, handles, { path: indexPath(file), size: indexOffset(file, info.count) });
   }
-  const paths = (await fileSystem.list(STORE_DIRECTORY)).map((name) => `${STORE_DIRECTORY}/${name}`);
   const ours = new Set<string>();
-  for (const path of paths) {
-    const status = await fileSystem.status(path);
+  for (const name of await fileSystem.list(STORE_DIRECTORY)) {
+    const status = await fileSystem.status(`${STORE_DIRECTORY}/${name}`);
     if (status !== null) ours.add(status.identity);
   }
   // The names first: without the file in the store they would pass for somebody else's.
   await reconcileNames(fileSystem, { wanted, ours, logger });
-  for (const path of paths) if (!needed.has(path)) await fileSystem.remove(path);
+  for (const name of await fileSystem.list(STORE_DIRECTORY)) {
+    const path = `${STORE_DIRECTORY}/${name}`;
+    if (!needed.has(path)) await fileSystem.remove(path);
+  }
 }
 
 async function cut(

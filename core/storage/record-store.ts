@@ -82,6 +82,8 @@ export interface RecordStoreOptions {
 export class RecordStore {
   readonly #options: RecordStoreOptions;
   readonly #logs = new Map<number, Log>();
+  /** The logs as the jobs so far have left them: one that was deleted just now is there until its job is done. */
+  readonly #present = new Map<number, Log>();
   /** Every generation that is on the disk. */
   readonly #files = new Set<RecordFile>();
   readonly #jobs: Job[] = [];
@@ -107,8 +109,10 @@ export class RecordStore {
     for (const { info, file } of recovered.logs) {
       this.#files.add(file);
       const { id, name, start, count, bytes, chain } = info;
-      const log = { id, name, file, start, count, bytes, chain, deleted: false };
-      this.#logs.set(id, { ...log, written: count, writtenBytes: bytes, pending: [] });
+      const state = { id, name, file, start, count, bytes, chain, deleted: false };
+      const log: Log = { ...state, written: count, writtenBytes: bytes, pending: [] };
+      this.#logs.set(id, log);
+      this.#present.set(id, log);
     }
   }
 
@@ -341,6 +345,7 @@ export class RecordStore {
       await setName(fileSystem, { name: log.name, path: dataPath(log.file), isOurs: () => false, logger });
     });
     this.#files.add(log.file);
+    this.#present.set(log.id, log);
     this.#namesChanged = true;
   }
 
@@ -350,6 +355,7 @@ export class RecordStore {
     this.#dirty.delete(log);
     for (const record of log.pending) this.#bufferedBytes -= record.data.length;
     log.pending = [];
+    this.#present.delete(log.id);
     this.#namesChanged = true;
     await this.#removeUnneeded();
   }
@@ -474,7 +480,7 @@ export class RecordStore {
 
   async #removeUnneeded(): Promise<void> {
     for (const file of this.#files) {
-      const isPresent = this.#logs.get(file.id)?.file === file;
+      const isPresent = this.#present.get(file.id)?.file === file;
       const isDurable = this.#durableGenerations.get(file.id) === file.generation;
       const isComing = this.#comingGenerations.get(file.id) === file.generation;
       // A file that is being read goes with a later snapshot.

@@ -21,6 +21,15 @@ export const testClock: Clock = {
   soon: (callback) => void setImmediate(callback),
 };
 
+/** For storages that are left behind as if their process had died: their timers keep nothing alive. */
+export const abandonedClock: Clock = {
+  ...testClock,
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs).unref();
+    return { cancel: () => clearTimeout(timer) };
+  },
+};
+
 export class TestLogger implements Logger {
   readonly lines: { level: LogLevel; message: string; fields: LogFields }[] = [];
 

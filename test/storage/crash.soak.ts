@@ -1,0 +1,2 @@
+// Every call and everything that may be left, instead of samples.
+import './crash.test.ts';
