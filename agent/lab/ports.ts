@@ -6,14 +6,16 @@ export const PORT_DEFAULT = 7_710;
 /** Ports tried, from the first, when none was asked for. */
 const PORTS_TRIED = 100;
 
-/** The port asked for, or the first free one; null if there is none. */
-export async function findPort(asked: number | null): Promise<number | null> {
+/**
+ * The ports that are free now: the one asked for, or all from the default on. A port may be taken before it is used, so
+ * whoever did not ask for one tries the next.
+ */
+export async function* freePorts(asked: number | null): AsyncGenerator<number, void, undefined> {
   const first = asked ?? PORT_DEFAULT;
   const last = asked === null ? first + PORTS_TRIED : first + 1;
   for (let port = first; port < last; port++) {
-    if (await isFree(port)) return port;
+    if (await isFree(port)) yield port;
   }
-  return null;
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -5,7 +5,7 @@
  * pipes close.
  */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { constants, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import process from 'node:process';
@@ -13,13 +13,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connect } from 'bramble';
 import { CommandError, type Context, EXIT, main, wrongUsage } from 'bramble/cli';
 import { History, type HistoryLine } from './history.ts';
-import { findPort } from './ports.ts';
-import { ServerProcess } from './server-process.ts';
+import { freePorts } from './ports.ts';
+import { ServerProcess, StartError } from './server-process.ts';
 import { judge, runFaults, type SmokeContext, summary } from './smoke.ts';
 import { GUARDED, Workload } from './workload.ts';
 
 const REPORT_MS = 5_000;
 const CLIENTS = 6;
+/** How long the clients may take to finish what they are at. */
+const GOODBYE_MS_MAX = 10_000;
 
 export class Lab {
   readonly #context: Context;
@@ -28,6 +30,10 @@ export class Lab {
   readonly #stop = new AbortController();
   #stoppedBy: NodeJS.Signals | null = null;
   #failure: string | null = null;
+  /** What happened before lab.json's object, which comes first, was printed; null afterwards. */
+  #early: (() => void)[] | null = [];
+  /** After the verdict there is nothing more to say. */
+  #finished = false;
 
   constructor(context: Context) {
     this.#context = context;
@@ -45,6 +51,12 @@ export class Lab {
     }
     const given = settings.text('dir');
     const directory = given === null ? mkdtempSync(join(tmpdir(), 'bramble-lab-')) : resolve(folder, given);
+    if (settings.switch('smoke') && existsSync(join(directory, 'n1'))) {
+      throw new CommandError(
+        `Cannot run a smoke test in ${directory}: it holds an earlier run, and what is checked begins empty; name another --dir`,
+        EXIT.configuration,
+      );
+    }
     mkdirSync(directory, { recursive: true });
     const removed = this.#context.onEnd(() => {
       if (given === null) rmSync(directory, { recursive: true, force: true });
@@ -65,18 +77,8 @@ export class Lab {
 
   async #runIn(directory: string): Promise<number> {
     const keyFile = await this.#makeKey(directory);
-    const server = new ServerProcess({
-      entry: this.#context.entry,
-      node: 'n1',
-      listen: `127.0.0.1:${await this.#port()}`,
-      dataDir: join(directory, 'n1'),
-      keyFile,
-      onMessage: (line) => this.#say('server', `n1: ${readable(line)}`, { node: 'n1', line }),
-      onUnexpectedEnd: (how) => {
-        this.#failure = `server n1 ended ${how}`;
-        this.#stop.abort();
-      },
-    });
+    const server = await this.#startServer(directory, keyFile);
+    const stopped = this.#context.onEnd(() => server.stop());
     const historyFile = join(directory, 'history.jsonl');
     const labFile = join(directory, 'lab.json');
     const lines: HistoryLine[] = [];
@@ -86,9 +88,7 @@ export class Lab {
     const history = new History(historyFile, (line) => {
       if (keep) lines.push(line);
     });
-    const stopped = this.#context.onEnd(() => server.stop());
     try {
-      await server.start();
       const describe = (): object => ({
         servers: [{ id: 'n1', address: server.address, pid: server.pid, dataDir: server.dataDir }],
         agents: [],
@@ -99,6 +99,8 @@ export class Lab {
       });
       writeFileSync(labFile, `${JSON.stringify(describe())}\n`);
       if (this.#json) await this.#context.output.json(describe());
+      for (const say of this.#early ?? []) say();
+      this.#early = null;
       this.#say('started', `server n1 listens on ${server.address}, pid ${server.pid}`, {
         node: 'n1',
         address: server.address,
@@ -145,7 +147,7 @@ export class Lab {
     if (!settings.switch('smoke')) {
       await untilAborted(this.#stop.signal);
       this.#say('stopping', this.#failure ?? 'stopping');
-      await workload.ended();
+      await soonEnough(workload.ended());
       return this.#failure === null ? EXIT.fine : EXIT.no;
     }
     const faults = runFaults(smoke);
@@ -153,13 +155,14 @@ export class Lab {
     faults.catch(() => {});
     const late = await Promise.race([faults, untilAborted(this.#stop.signal).then(() => null)]);
     finish.abort();
-    await workload.ended();
+    await soonEnough(workload.ended());
     if (late === null) {
       if (this.#failure !== null) throw new CommandError(`The lab ended early: ${this.#failure}`, EXIT.no);
       return EXIT.signalBase + constants.signals[this.#stoppedBy ?? 'SIGINT'];
     }
     const verdict = await judge(smoke, lines);
     const passed = verdict.violations.length === 0 && late.problem === null;
+    this.#finished = true;
     if (this.#json) {
       await this.#context.output.json({ event: 'verdict', passed, ...verdict, late });
     } else {
@@ -174,20 +177,42 @@ export class Lab {
 
   async #makeKey(directory: string): Promise<string> {
     const keyFile = join(directory, 'cluster.key');
-    rmSync(keyFile, { force: true });
+    if (existsSync(keyFile)) return keyFile;
     const quiet = { ...this.#context.output, message: () => {}, onClosed: () => {} };
     const exit = await main(['key', 'new', keyFile], { ...this.#context, output: quiet });
     if (exit !== EXIT.fine) throw new CommandError(`Cannot make the key ${keyFile}`, EXIT.no);
     return keyFile;
   }
 
-  async #port(): Promise<number> {
+  /** A server that listens, on the port asked for or the first that it can get. */
+  async #startServer(directory: string, keyFile: string): Promise<ServerProcess> {
     const asked = this.#context.settings.number('port');
     if (asked !== null && (asked < 1 || asked > 65_535)) {
       throw wrongUsage(`bramble lab: --port must be 1 to 65535, not ${asked}`);
     }
-    const port = await findPort(asked);
-    if (port !== null) return port;
+    for await (const port of freePorts(asked)) {
+      const server = new ServerProcess({
+        entry: this.#context.entry,
+        node: 'n1',
+        listen: `127.0.0.1:${port}`,
+        dataDir: join(directory, 'n1'),
+        keyFile,
+        onMessage: (line) => this.#say('server', `n1: ${readable(line)}`, { node: 'n1', line }),
+        onUnexpectedEnd: (how) => {
+          if (this.#stop.signal.aborted) return;
+          this.#failure = `server n1 ended ${how}`;
+          this.#stop.abort();
+        },
+      });
+      try {
+        await server.start();
+        return server;
+      } catch (error) {
+        await server.stop();
+        if (!(error instanceof StartError)) throw error;
+        if (asked !== null || !error.portTaken) throw new CommandError(error.message, EXIT.no);
+      }
+    }
     const what = asked === null ? 'no port is free' : `port ${asked} is in use`;
     throw new CommandError(`Cannot start the lab: ${what}; choose another with --port`, EXIT.configuration);
   }
@@ -211,9 +236,14 @@ export class Lab {
 
   #say(event: string, text: string, fields: Readonly<Record<string, unknown>> = {}): void {
     const { output } = this.#context;
+    if (this.#finished) return;
     const seconds = ((performance.now() - this.#startedAt) / 1_000).toFixed(1);
-    if (this.#json) void output.json({ event, seconds: Number(seconds), ...fields });
-    else void output.line(`${output.colour('dim', `${seconds.padStart(6)} s`)}  ${text}`);
+    const say = (): void => {
+      if (this.#json) void output.json({ event, seconds: Number(seconds), ...fields });
+      else void output.line(`${output.colour('dim', `${seconds.padStart(6)} s`)}  ${text}`);
+    };
+    if (this.#early === null) say();
+    else this.#early.push(say);
   }
 
   async #report(history: History, signal: AbortSignal): Promise<void> {
@@ -246,6 +276,13 @@ async function prepareLogs(address: string, keyFile: string): Promise<void> {
   } finally {
     await client.close();
   }
+}
+
+/** What the clients are still waiting for may never be answered. */
+async function soonEnough(ended: Promise<void>): Promise<void> {
+  const given = new AbortController();
+  await Promise.race([ended, sleep(GOODBYE_MS_MAX, undefined, { signal: given.signal }).catch(() => {})]);
+  given.abort();
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {

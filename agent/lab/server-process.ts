@@ -25,6 +25,17 @@ export interface ServerProcessOptions {
   readonly onUnexpectedEnd: (how: string) => void;
 }
 
+/** It ended before it was ready; the message says how. */
+export class StartError extends Error {
+  override readonly name = 'StartError';
+  /** Another program has its port. */
+  readonly portTaken: boolean;
+  constructor(message: string) {
+    super(message);
+    this.portTaken = message.includes('EADDRINUSE');
+  }
+}
+
 export class ServerProcess {
   readonly #options: ServerProcessOptions;
   #child: ChildProcess | null = null;
@@ -57,20 +68,27 @@ export class ServerProcess {
     const child = spawnSelf(entry, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: withoutOwnSettings({ [PARENT_PIPE_VARIABLE]: '1' }),
+      // The terminal's Ctrl-C is for the lab, which stops its servers in order.
+      detached: true,
     });
     this.#child = child;
     let lastMessage = '';
+    let ready = false;
     readLines(child.stderr, (line) => {
       lastMessage = line;
       this.#options.onMessage(line);
     });
     child.stdin?.on('error', () => {});
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`Server ${node} was not ready in time`)), READY_MS_MAX);
+      const timer = setTimeout(
+        () => reject(new StartError(`Server ${node} was not ready in time`)),
+        READY_MS_MAX,
+      );
       readLines(child.stdout, (line) => {
         const address = listeningAddress(line);
         if (address === null) return;
         this.address = address;
+        ready = true;
         clearTimeout(timer);
         resolve();
       });
@@ -78,8 +96,8 @@ export class ServerProcess {
       child.on('exit', (code, signal) => {
         clearTimeout(timer);
         const how = signal === null ? `with code ${code}` : `by ${signal}`;
-        reject(new Error(`Server ${node} ended ${how}: ${lastMessage}`));
-        if (this.#child === child && !this.#expected) this.#options.onUnexpectedEnd(how);
+        reject(new StartError(`Server ${node} ended ${how}: ${lastMessage}`));
+        if (ready && this.#child === child && !this.#expected) this.#options.onUnexpectedEnd(how);
       });
     });
   }

@@ -61,7 +61,11 @@ async function pauseHolder(context: SmokeContext): Promise<LateHolder> {
   const { server, keyFile, entry, say, history } = context;
   const client = await connect({ servers: [server.address], keyFile });
   const args = ['lock', LATE_LOCK, '--json', '--servers', server.address, '--key-file', keyFile];
-  const holder = spawnSelf(entry, args, { stdio: ['ignore', 'pipe', 'inherit'], env: withoutOwnSettings() });
+  const holder = spawnSelf(entry, args, {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: withoutOwnSettings(),
+    detached: true,
+  });
   const exited = new Promise<number | null>((resolve) => holder.on('exit', (code) => resolve(code)));
   try {
     await client.logs.create(LATE_LOG, { guard: LATE_LOCK });

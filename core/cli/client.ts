@@ -14,15 +14,26 @@ export const CONNECTION_EXITS: readonly number[] = [EXIT.unknown, EXIT.refused, 
 /** How long a client may take to say goodbye. What it does not give back ends by itself. */
 const CLOSE_MS_MAX = 1_000;
 
+/** After so long without an answer a person at a terminal is told what is waited for. */
+const PATIENCE_MS = 1_000;
+
+/** `endless`: waiting is what the command is for, so that nothing is said about it here. */
 export async function withClient(
   context: Context,
   use: (client: Client) => Promise<number>,
+  options: { readonly endless?: boolean } = {},
 ): Promise<number> {
   const client = await openClient(context);
   const closed = context.onEnd(() => close(client));
+  const impatient = setTimeout(() => {
+    if (options.endless === true) return;
+    context.output.progress(`Waiting for an answer from ${readServers(context).join(', ')}`);
+  }, PATIENCE_MS);
   try {
     return await use(client);
   } finally {
+    clearTimeout(impatient);
+    context.output.progress('');
     closed();
     await close(client);
   }

@@ -61,23 +61,27 @@ class Signals {
 export async function holdOpen(context: Context, options: HoldOptions): Promise<number> {
   const signals = new Signals();
   try {
-    return await withClient(context, async (client) => {
-      const lock = await obtain({ context, client, options, signals });
-      const released = context.onEnd(() => lock.release());
-      const interrupted = new Promise<'interrupted'>((done) => signals.take(() => done('interrupted')));
-      const lost = new Promise<'lost'>((done) => whenLost(lock, () => done('lost')));
-      if (context.settings.switch('json')) {
-        await context.output.json({ lock: options.name, token: lock.token });
-      } else {
-        await context.output.line(String(lock.token));
-        if (context.output.errorIsTerminal) context.output.message('Held until Ctrl-C.');
-      }
-      const end = await Promise.race([interrupted, lost]);
-      released();
-      if (end === 'lost') throw lostError(options.name, lock);
-      await lock.release();
-      return EXIT.fine;
-    });
+    return await withClient(
+      context,
+      async (client) => {
+        const lock = await obtain({ context, client, options, signals });
+        const released = context.onEnd(() => lock.release());
+        const interrupted = new Promise<'interrupted'>((done) => signals.take(() => done('interrupted')));
+        const lost = new Promise<'lost'>((done) => whenLost(lock, () => done('lost')));
+        if (context.settings.switch('json')) {
+          await context.output.json({ lock: options.name, token: lock.token });
+        } else {
+          await context.output.line(String(lock.token));
+          if (context.output.errorIsTerminal) context.output.message('Held until Ctrl-C.');
+        }
+        const end = await Promise.race([interrupted, lost]);
+        released();
+        if (end === 'lost') throw lostError(options.name, lock);
+        await lock.release();
+        return EXIT.fine;
+      },
+      { endless: true },
+    );
   } finally {
     signals.close();
   }
@@ -93,29 +97,33 @@ export async function holdFor(
   const signals = new Signals();
   const job = new Job(context.entry);
   try {
-    return await withClient(context, async (client) => {
-      const lock = await obtain({ context, client, options, signals });
-      signals.take((signal) => job.signal(signal));
-      if (context.settings.switch('json')) {
-        await context.output.json({ lock: options.name, token: lock.token });
-      }
-      job.run({
-        argv,
-        folder: context.folder,
-        environment: childEnvironment(context, options.name, lock.token),
-        ttlMs: lock.ttlMs,
-        deadlineMs: lock.deadline,
-      });
-      whenLost(lock, () => job.lost());
-      lock.onRenewed((deadlineMs) => job.deadline(deadlineMs));
-      const end = await job.ended;
-      const lost = lock.signal.aborted;
-      await lock.release().catch((error: Error) => {
-        if (!lost)
-          context.output.message(`The lock was not released and ends with its lease: ${error.message}`);
-      });
-      return exitOf(context, { end, lost, name: options.name, lock, program: argv[0] as string });
-    });
+    return await withClient(
+      context,
+      async (client) => {
+        const lock = await obtain({ context, client, options, signals });
+        signals.take((signal) => job.signal(signal));
+        if (context.settings.switch('json')) {
+          await context.output.json({ lock: options.name, token: lock.token });
+        }
+        job.run({
+          argv,
+          folder: context.folder,
+          environment: childEnvironment(context, options.name, lock.token),
+          ttlMs: lock.ttlMs,
+          deadlineMs: lock.deadline,
+        });
+        whenLost(lock, () => job.lost());
+        lock.onRenewed((deadlineMs) => job.deadline(deadlineMs));
+        const end = await job.ended;
+        const lost = lock.signal.aborted;
+        await lock.release().catch((error: Error) => {
+          if (!lost)
+            context.output.message(`The lock was not released and ends with its lease: ${error.message}`);
+        });
+        return exitOf(context, { end, lost, name: options.name, lock, program: argv[0] as string });
+      },
+      { endless: true },
+    );
   } finally {
     job.abandon();
     signals.close();

@@ -53,7 +53,9 @@ export class Sessions {
   readonly #options: SessionsOptions;
   readonly #pace: Pace;
   readonly #sessions: Session[] = [];
-  #jobs: Job[] = [];
+  /** In the order of their arrival: those that any session may take, and those that belong to one. */
+  readonly #jobs = new Set<Job>();
+  readonly #boundJobs = new Set<Job>();
   #opening = false;
   #closed = false;
   /** Of the session to be opened; the same until a server has said what became of it. */
@@ -122,16 +124,17 @@ export class Sessions {
     const { timeoutMs } = this.#options;
     return new Promise((resolve, reject) => {
       if (this.#closed) throw new UsageError(`${job.about.action}: the client is closed`);
-      if (this.#jobs.length >= CLIENT_QUEUE_MAX) {
+      if (this.#jobs.size + this.#boundJobs.size >= CLIENT_QUEUE_MAX) {
         throw new RefusedError(
           `${job.about.action}: ${CLIENT_QUEUE_MAX} requests of this client wait already`,
           CODES.unavailable,
           'queue-full',
         );
       }
+      const jobs = job.session === null ? this.#jobs : this.#boundJobs;
       const drop = (): void => {
         queued.timer.cancel();
-        this.#jobs = this.#jobs.filter((other) => other !== queued);
+        jobs.delete(queued);
       };
       const timedOut = (): void =>
         queued.fail(
@@ -157,22 +160,28 @@ export class Sessions {
           reject(error);
         },
       };
-      this.#jobs.push(queued);
+      jobs.add(queued);
       this.#pump();
     });
   }
 
   #pump(): void {
-    let mustOpen = false;
-    for (const job of [...this.#jobs]) {
-      const session = job.session ?? this.#roomFor(job.need);
-      if (session?.ended === true) {
+    for (const job of this.#boundJobs) {
+      const session = job.session as Session;
+      if (session.ended) {
         job.fail(failure(job.about, { type: 'withdrawn', inDoubt: false }, this.#options.timeoutMs));
-      } else if (session !== null && hasRoom(session, job.need)) {
+      } else if (hasRoom(session, job.need)) job.start(session);
+    }
+    let mustOpen = false;
+    for (const job of this.#jobs) {
+      const session = this.#roomFor(job.need);
+      if (session !== null) {
         job.start(session);
-      } else if (job.session === null && !this.#willDrain(job.need)) {
-        mustOpen = true;
+        continue;
       }
+      mustOpen ||= !this.#willDrain(job.need);
+      // Where there is not even room for one number there is none for whatever comes behind.
+      if (this.#roomFor('ordinary') === null) break;
     }
     if (mustOpen && !this.#opening && !this.#closed && this.#sessions.length < SESSIONS_PER_CLIENT_MAX) {
       void this.#open();
@@ -218,14 +227,14 @@ export class Sessions {
       if (outcome.type === 'refused') this.#nonce = null;
       for (const job of [...this.#jobs]) {
         const over = outcome.type === 'refused' || job.since <= since;
-        if (job.session === null && over) job.fail(readFailure(job.about, outcome, timeoutMs));
+        if (over) job.fail(readFailure(job.about, outcome, timeoutMs));
       }
     }
     this.#pump();
   }
 
   #onRoom(session: Session): void {
-    if (this.#jobs.length > 0) this.#pump();
+    if (this.#jobs.size + this.#boundJobs.size > 0) this.#pump();
     if (this.#sessions[0] !== session && session.idle && !session.ended) this.#trim(session);
   }
 
@@ -261,7 +270,8 @@ export class Sessions {
     if (this.#closed) return null;
     this.#closed = true;
     await Promise.allSettled(this.#performing);
-    for (const job of [...this.#jobs]) job.fail(new UsageError(`${job.about.action}: the client is closed`));
+    for (const job of [...this.#jobs, ...this.#boundJobs])
+      job.fail(new UsageError(`${job.about.action}: the client is closed`));
     const farewells = this.#sessions.map((session) => this.#farewell(session, timeoutMs));
     const outcomes = await Promise.all(farewells);
     for (const session of [...this.#sessions]) session.end();

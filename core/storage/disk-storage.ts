@@ -270,7 +270,8 @@ class DiskStorage implements Storage {
     });
     // A log that the snapshot does not stand in begins anew behind it; what is written from now on waits for that.
     const restarted = follows ? null : this.#wal.restartAfter(position, durable);
-    // If it fails, the work below has failed before and is what is reported.
+    // If these fail, the work below has failed before and is what is reported.
+    durable.catch(() => {});
     restarted?.catch(() => {});
     const work = this.#makeDurable(snapshot, { filesSynced, waits: !follows });
     settle(work.then(() => {}));

@@ -48,6 +48,7 @@ export class HandleCache {
       return await work(file);
     } finally {
       handle.users -= 1;
+      this.#evict();
     }
   }
 

@@ -70,10 +70,10 @@ export const layers: Record<string, Layer> = {
     why: 'runs the shipped code; the check below keeps real disks and sockets out of its reach',
   },
   cli: {
-    imports: [...everything, 'sim'],
+    imports: [...everything, 'sim', 'index.ts'],
     types: [],
     builtins: 'any',
-    why: 'the edge: all is put together here',
+    why: 'the edge: all is put together here, and its client commands use the library as anybody would',
   },
   'index.ts': {
     imports: ['client', 'transport', 'node', 'base', 'wire', 'state-machine'],

@@ -43,7 +43,7 @@ export const KEY_DERIVE: Command = {
   family: 'local',
   summary: 'Derive a client’s or observer’s key from the cluster’s',
   details: [
-    'A client’s key locks, appends, reads and writes; an observer’s only looks. Neither can act as a server, and nothing leads back from them to the cluster’s key.',
+    'A client’s key locks, appends, reads and writes; an observer’s shows how the cluster is (ping, status, lists) and nothing that people stored. Neither can act as a server, and nothing leads back from them to the cluster’s key.',
   ],
   positionals: [{ name: 'FILE' }, { name: 'OUT' }],
   flags: [

@@ -175,12 +175,16 @@ export const KV_WATCH: Command = {
   examples: ['bramble kv watch app/ --json'],
   async run(context) {
     const initial = context.settings.switch('initial');
-    return withClient(context, async (client) => {
-      const changes = client.kv.watch(context.positionals[0] ?? '', { initial });
-      for await (const change of changes) {
-        await print(context, change, change.value === null ? change.key : `${change.key}\t${change.value}`);
-      }
-      return EXIT.fine;
-    });
+    return withClient(
+      context,
+      async (client) => {
+        const changes = client.kv.watch(context.positionals[0] ?? '', { initial });
+        for await (const change of changes) {
+          await print(context, change, change.value === null ? change.key : `${change.key}\t${change.value}`);
+        }
+        return EXIT.fine;
+      },
+      { endless: true },
+    );
   },
 };

@@ -164,13 +164,17 @@ export const TAIL: Command = {
   async run(context) {
     const { settings, positionals } = context;
     const log = positionals[0] as string;
-    return withClient(context, async (client) => {
-      const from = settings.number('from') ?? (await firstKept(client, log));
-      for await (const record of client.tail(log, { from, follow: settings.switch('follow') })) {
-        await printRecord(context, record);
-      }
-      return EXIT.fine;
-    });
+    return withClient(
+      context,
+      async (client) => {
+        const from = settings.number('from') ?? (await firstKept(client, log));
+        for await (const record of client.tail(log, { from, follow: settings.switch('follow') })) {
+          await printRecord(context, record);
+        }
+        return EXIT.fine;
+      },
+      { endless: true },
+    );
   },
 };
 

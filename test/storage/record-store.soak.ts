@@ -1,0 +1,2 @@
+// A hundred sequences of effects instead of ten.
+import './record-store.test.ts';
