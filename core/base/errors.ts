@@ -62,3 +62,15 @@ export class UsageError extends BrambleError {
     super(message, { code: 4, reason, definite: true });
   }
 }
+
+/** Damage below what was proved durable: refused by name, with where it is. Not a torn tail, which is cut. */
+export class DamageError extends Error {
+  override readonly name = 'DamageError';
+  readonly file: string;
+  readonly offset: number;
+  constructor(problem: string, file: string, offset: number) {
+    super(`${file} is damaged at offset ${offset}: ${problem}`);
+    this.file = file;
+    this.offset = offset;
+  }
+}

@@ -21,76 +21,16 @@ import {
   type Member,
   votersOf,
 } from './configuration.ts';
+import type { Outgoing, Persisted, ProposeRefusal, RaftStart, Ready, Role, Timing } from './interface.ts';
+import { FOLLOWS } from './interface.ts';
 import { RaftLog } from './log.ts';
 import type { DiskReport, RaftBody, RaftMessage } from './messages.ts';
-import { Progress } from './progress.ts';
+import type { Progress } from './progress.ts';
 import { majority, quorumIndex } from './quorum.ts';
 import { type Confirmation, ReadIndex } from './read-index.ts';
+import { Replication } from './replication.ts';
 import { Stash } from './stash.ts';
-import { type EntryType, type HardState, type LogEntry, type ServerId, serverKey } from './types.ts';
-
-export type Role = 'follower' | 'pre-candidate' | 'candidate' | 'leader' | 'learner';
-
-/** All in milliseconds. DESIGN.md has the formula that the server computes them with. */
-export interface Timing {
-  /** T: a leader that has not heard a majority for so long steps down; elections start after a random time in [T, 2T). */
-  readonly electionTimeoutMs: number;
-  readonly heartbeatMs: number;
-  /** A candidate waits T and this before it campaigns again: twice the voters' fsync p99, since votes are fsynced. */
-  readonly voteWriteMs: number;
-}
-
-export interface RaftStart {
-  readonly self: ServerId;
-  readonly hardState: HardState;
-  readonly snapshotIndex: number;
-  readonly snapshotTerm: number;
-  readonly configuration: Configuration;
-  /** Recovered, and therefore durable. */
-  readonly entries: readonly LogEntry[];
-  readonly entropy: Pick<Entropy, 'fraction'>;
-  readonly timing: Timing;
-  readonly now: number;
-}
-
-export interface Outgoing {
-  readonly message: RaftMessage;
-  /** True: not before the write of this Ready, and all writes before it, are durable. */
-  readonly followsWrite: boolean;
-}
-
-/** What the server does next: persist in one write, send, apply, answer. */
-export interface Ready {
-  readonly hardState: HardState | null;
-  readonly entries: readonly LogEntry[];
-  readonly messages: readonly Outgoing[];
-  readonly committed: readonly LogEntry[];
-  readonly confirmed: readonly Confirmation[];
-  /** Reads and renewals that will never be confirmed here: leadership is gone. */
-  readonly abandoned: readonly Confirmation[];
-  /** Members that need a snapshot, each named once until `snapshotFinished`. */
-  readonly snapshots: readonly string[];
-}
-
-/** What became durable: the hard state of `term`, and the log up to `index`, whose entry had `entryTerm`. */
-export interface Persisted {
-  readonly term: number;
-  readonly index: number;
-  readonly entryTerm: number;
-}
-
-export type ProposeRefusal =
-  | 'not-leader'
-  | 'transferring'
-  | 'not-serving'
-  | 'change-under-way'
-  | 'not-one-change';
-
-/** One append message: what a datagram's fragments carry in a few turns. */
-const APPEND_BYTES_MAX = 512 * 1024;
-const APPEND_ENTRIES_MAX = 1_024;
-/** A lost append is sent again after two heartbeats, and later the larger it is: it may still be on the way. */
-const RESEND_BYTES_PER_MS = 500;
+import { type EntryType, type ServerId, serverKey } from './types.ts';
 
 interface Transfer {
   readonly node: string;
@@ -126,7 +66,7 @@ export class Raft {
   #applyFrom: number;
   #hardStateChanged = false;
 
-  readonly #progress = new Map<string, Progress>();
+  readonly #followers: Replication;
   readonly #reads = new ReadIndex();
   #heartbeatAt = 0;
   #ownTermFrom = Number.POSITIVE_INFINITY;
@@ -144,6 +84,13 @@ export class Raft {
   constructor(start: RaftStart) {
     this.log = new RaftLog(start);
     this.self = start.self;
+    this.#followers = new Replication({
+      log: this.log,
+      self: this.self,
+      send: (to, body) => this.#send(to, body, this.#term),
+      commitIndex: () => this.#commitIndex,
+      heartbeatMs: () => this.#timing.heartbeatMs,
+    });
     this.#entropy = start.entropy;
     this.#timing = start.timing;
     this.#term = start.hardState.term;
@@ -212,7 +159,7 @@ export class Raft {
 
   /** A leader's view of a member, or null. */
   progress(node: string): Progress | null {
-    return this.#progress.get(node) ?? null;
+    return this.#followers.get(node);
   }
 
   /** When `tick` next has something to do. */
@@ -224,7 +171,7 @@ export class Raft {
   get roundTripMs(): number {
     const voters = votersOf(this.configuration);
     const trips = voters
-      .map((voter) => this.#progress.get(voter.node)?.roundTripMs ?? 0)
+      .map((voter) => this.#followers.get(voter.node)?.roundTripMs ?? 0)
       .sort((a, b) => a - b);
     return trips.length === 0 ? 0 : (trips[majority(trips.length) - 1] as number);
   }
@@ -343,9 +290,9 @@ export class Raft {
     let heard = 0;
     const voters = votersOf(this.configuration);
     for (const voter of voters) {
-      const progress = this.#progress.get(voter.node);
+      const progress = this.#followers.get(voter.node);
       // A member that was just added, and this server itself, need no answer yet.
-      if (progress === undefined || now - progress.heardAt <= this.#timing.electionTimeoutMs) heard += 1;
+      if (progress === null || now - progress.heardAt <= this.#timing.electionTimeoutMs) heard += 1;
     }
     return heard >= majority(voters.length);
   }
@@ -404,7 +351,7 @@ export class Raft {
   }
 
   #endLeading(): void {
-    this.#progress.clear();
+    this.#followers.clear();
     this.#abandoned.push(...this.#reads.clear());
     this.#transfer = null;
     this.#ownTermFrom = Number.POSITIVE_INFINITY;
@@ -415,8 +362,8 @@ export class Raft {
     assert(this.#durableTerm === this.#term, `leads term ${this.#term}, durable is ${this.#durableTerm}`);
     this.#role = 'leader';
     this.#leader = this.self.node;
-    this.#progress.clear();
-    this.#syncProgress(now);
+    this.#followers.clear();
+    this.#followers.sync(now);
     this.#ownTermFrom = this.log.lastIndex + 1;
     // A leader commits nothing of older terms by counting; an entry of its own carries them along (Raft §5.4.2).
     this.#appendOwn('no-op', new Uint8Array());
@@ -618,26 +565,11 @@ export class Raft {
 
   // --- a leader's followers ------------------------------------------------------------------------------------------
 
-  /** One Progress for each other member of the configuration in force. */
-  #syncProgress(now: number): void {
-    const { members } = this.configuration;
-    for (const node of [...this.#progress.keys()]) {
-      if (findMember(this.configuration, node) === null) this.#progress.delete(node);
-    }
-    for (const member of members) {
-      if (member.node === this.self.node) continue;
-      const known = this.#progress.get(member.node);
-      if (known !== undefined && known.member.storageId === member.storageId) known.member = member;
-      else this.#progress.set(member.node, new Progress(member, { nextIndex: this.log.lastIndex + 1, now }));
-    }
-  }
-
   #onFollower(message: RaftMessage, now: number): void {
     if (this.#role !== 'leader') return;
     const { body, from } = message;
-    const progress = this.#progress.get(from.node);
-    // An acknowledgement counts only for the disk that the configuration names.
-    if (progress === undefined || progress.member.storageId !== from.storageId) return;
+    const progress = this.#followers.of(from);
+    if (progress === null) return;
     switch (body.type) {
       case 'heartbeat-reply':
         return this.#onHeartbeatReply(progress, body, now);
@@ -652,16 +584,9 @@ export class Raft {
         }
         return;
       case 'append-gap':
-        return this.#fillGap(progress, body, now);
-      case 'append-conflict': {
-        const stale =
-          progress.state !== 'probe'
-            ? body.previousIndex <= progress.matchIndex
-            : body.previousIndex !== progress.nextIndex - 1;
-        if (stale || progress.state === 'snapshot') return;
-        const meet = this.log.lastAtOrBelow(Math.min(body.hintIndex, body.previousIndex - 1), body.hintTerm);
-        return progress.probeFrom(meet + 1);
-      }
+        return this.#followers.onGap(progress, body, now);
+      case 'append-conflict':
+        return this.#followers.onConflict(progress, body);
       default:
         return;
     }
@@ -680,93 +605,23 @@ export class Raft {
       progress.measured(now - sentAt);
       this.#confirmReads();
     }
-    if (progress.state === 'probe') progress.probeSentAt = null;
-    const oldest = progress.oldestSentAt;
-    if (progress.state !== 'replicate' || oldest === null || body.receivedIndex >= progress.nextIndex - 1)
-      return;
-    const patience = 2 * this.#timing.heartbeatMs + progress.oldestBytes / RESEND_BYTES_PER_MS;
-    if (now - oldest > patience) progress.resendFrom(body.receivedIndex + 1);
+    this.#followers.onReceived(progress, body.receivedIndex, now);
   }
 
   #confirmReads(): void {
     const rounds = votersOf(this.configuration).map((voter) =>
-      voter.node === this.self.node ? this.#reads.round : (this.#progress.get(voter.node)?.repliedRound ?? 0),
+      voter.node === this.self.node
+        ? this.#reads.round
+        : (this.#followers.get(voter.node)?.repliedRound ?? 0),
     );
     this.#confirmed.push(...this.#reads.confirmed(quorumIndex(rounds)));
-  }
-
-  #fillGap(progress: Progress, gap: Extract<RaftBody, { type: 'append-gap' }>, now: number): void {
-    // A log that ends before the probe: where it ends is where the two agree.
-    if (progress.state === 'probe' && gap.to === progress.nextIndex - 1) progress.probeFrom(gap.from);
-    if (progress.state !== 'replicate' || gap.from > gap.to || gap.to > this.log.lastIndex) return;
-    if (gap.from <= progress.matchIndex || !progress.mayFillGap(now, this.#timing.heartbeatMs)) return;
-    if (this.log.term(gap.from - 1) === null) return;
-    const entries = this.#batch(gap.from, gap.to + 1);
-    this.#sendAppend(progress, gap.from - 1, entries);
-  }
-
-  /** Entries from `low` that fit one message, below `high`. */
-  #batch(low: number, high: number): readonly LogEntry[] {
-    const candidates = this.log.slice(low, Math.min(high, low + APPEND_ENTRIES_MAX));
-    let bytes = 0;
-    let count = 0;
-    for (const entry of candidates) {
-      bytes += entry.data.length + 16;
-      if (count > 0 && bytes > APPEND_BYTES_MAX) break;
-      count += 1;
-    }
-    return candidates.slice(0, count);
-  }
-
-  #sendAppend(progress: Progress, previousIndex: number, entries: readonly LogEntry[]): void {
-    const previousTerm = this.log.term(previousIndex);
-    assert(previousTerm !== null, `no term for ${previousIndex}`);
-    const body = {
-      type: 'append',
-      previousIndex,
-      previousTerm,
-      commitIndex: this.#commitIndex,
-      entries,
-    } as const;
-    this.#send(progress.member.node, body, this.#term);
-  }
-
-  /** Sends each member what it lacks, as far as its window allows. */
-  #replicate(now: number): void {
-    for (const progress of this.#progress.values()) {
-      if (progress.state === 'snapshot') continue;
-      if (this.log.term(progress.nextIndex - 1) === null) {
-        progress.becomeSnapshot();
-        this.#snapshots.push(progress.member.node);
-        continue;
-      }
-      if (progress.state === 'probe') this.#probe(progress, now);
-      else this.#stream(progress, now);
-    }
-  }
-
-  #probe(progress: Progress, now: number): void {
-    if (progress.probeSentAt !== null) return;
-    progress.probeSentAt = now;
-    const entries =
-      progress.nextIndex <= this.log.lastIndex ? this.#batch(progress.nextIndex, this.log.lastIndex + 1) : [];
-    this.#sendAppend(progress, progress.nextIndex - 1, entries);
-  }
-
-  #stream(progress: Progress, now: number): void {
-    while (progress.nextIndex <= this.log.lastIndex && progress.windowOpen) {
-      const entries = this.#batch(progress.nextIndex, this.log.lastIndex + 1);
-      this.#sendAppend(progress, progress.nextIndex - 1, entries);
-      const bytes = entries.reduce((sum, entry) => sum + entry.data.length + 16, 0);
-      progress.sent({ lastIndex: progress.nextIndex + entries.length - 1, bytes, sentAt: now });
-    }
   }
 
   #beginRound(now: number): void {
     this.#heartbeatAt = now + this.#timing.heartbeatMs;
     const round = this.#reads.beginRound(now);
     const { electionTimeoutMs } = this.#timing;
-    for (const { member } of this.#progress.values()) {
+    for (const { member } of this.#followers.members()) {
       const body = { type: 'heartbeat', round, commitIndex: this.#commitIndex, electionTimeoutMs } as const;
       this.#send(member.node, body, this.#term);
     }
@@ -776,7 +631,7 @@ export class Raft {
   #advanceCommit(now: number): void {
     if (this.#role !== 'leader') return;
     const indexes = votersOf(this.configuration).map((voter) => {
-      if (voter.node !== this.self.node) return this.#progress.get(voter.node)?.matchIndex ?? 0;
+      if (voter.node !== this.self.node) return this.#followers.get(voter.node)?.matchIndex ?? 0;
       return voter.storageId === this.self.storageId ? this.#durableIndex : 0;
     });
     const index = quorumIndex(indexes);
@@ -790,7 +645,7 @@ export class Raft {
 
   /** A learner becomes a voter once it came up to the leader within one short round, is heard, and its disk is well. */
   #watchLearners(now: number): void {
-    for (const progress of this.#progress.values()) {
+    for (const progress of this.#followers.members()) {
       if (progress.member.voter || progress.matchIndex < progress.roundTarget) continue;
       progress.caughtUp = now - progress.roundStartedAt <= this.#timing.electionTimeoutMs;
       progress.roundTarget = this.log.lastIndex;
@@ -809,7 +664,7 @@ export class Raft {
   #sendTransfer(): void {
     const transfer = this.#transfer;
     if (transfer === null || transfer.sent) return;
-    const matchIndex = this.#progress.get(transfer.node)?.matchIndex ?? 0;
+    const matchIndex = this.#followers.get(transfer.node)?.matchIndex ?? 0;
     if (!transfer.atOnce && matchIndex < this.log.lastIndex) return;
     transfer.sent = true;
     this.#send(transfer.node, { type: 'transfer', number: transfer.number }, this.#term);
@@ -819,8 +674,8 @@ export class Raft {
 
   /** A member got a snapshot that ends at `index`, or did not get one (null): sending goes on from there. */
   snapshotFinished(node: string, index: number | null): void {
-    const progress = this.#progress.get(node);
-    if (progress === undefined || progress.state !== 'snapshot') return;
+    const progress = this.#followers.get(node);
+    if (progress === null || progress.state !== 'snapshot') return;
     progress.probeFrom((index ?? progress.matchIndex) + 1);
   }
 
@@ -864,9 +719,9 @@ export class Raft {
   /** Takes what is to be done now. Each entry is handed out for persisting once and for applying once. */
   ready(now: number): Ready {
     if (this.#role === 'leader') {
-      this.#syncProgress(now);
+      this.#followers.sync(now);
       if (this.#reads.wantsRound(now, this.#timing.heartbeatMs)) this.#beginRound(now);
-      this.#replicate(now);
+      this.#snapshots.push(...this.#followers.replicate(now));
     }
     const { lastIndex } = this.log;
     const entries = this.#persistFrom <= lastIndex ? this.log.slice(this.#persistFrom, lastIndex + 1) : [];
@@ -902,19 +757,3 @@ export class Raft {
     if (this.#role === 'leader') this.#advanceCommit(now);
   }
 }
-
-/** Which messages tell of a write and therefore follow it (the others only need their term to be durable). */
-const FOLLOWS: Readonly<Record<RaftBody['type'], boolean>> = {
-  'pre-vote': false,
-  'pre-vote-reply': false,
-  vote: true,
-  'vote-reply': true,
-  append: false,
-  'append-reply': true,
-  'append-gap': false,
-  'append-conflict': false,
-  heartbeat: false,
-  'heartbeat-reply': false,
-  transfer: false,
-  'newer-term': false,
-};

@@ -7,12 +7,12 @@
 
 import { unreachable } from '../base/assert.ts';
 import { CODES } from '../base/codes.ts';
+import { DamageError } from '../base/errors.ts';
 import { PAGE_BYTES_MAX, PAGE_RECORDS_MAX, PARK_MS_MAX, PARKED_READS_MAX } from '../base/limits.ts';
 import type { Clock, Logger, Timer } from '../base/ports.ts';
 import type { Effects } from '../state-machine/commands.ts';
 import type { Machine } from '../state-machine/machine.ts';
 import type { Storage } from '../storage/interface.ts';
-import { DamageError } from '../storage/interface.ts';
 import type { LockInfo, RequestBody, ResponseBody } from '../wire/client-messages.ts';
 import type { Caller } from './client-service.ts';
 import type { Counters } from './counters.ts';

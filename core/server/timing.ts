@@ -8,7 +8,7 @@
  */
 
 import { ELECTION_TIMEOUT_CEILING_MS, ELECTION_TIMEOUT_FLOOR_MS, VOTE_WRITE_MS_MAX } from '../base/limits.ts';
-import type { Timing } from '../raft/raft.ts';
+import type { Timing } from '../raft/interface.ts';
 
 export interface Measured {
   /** 0 when nothing was measured yet. */

@@ -10,6 +10,7 @@
 import type { HardState, LogEntry } from '../raft/types.ts';
 import type { FileEffect, LogInfo } from '../state-machine/commands.ts';
 
+export { DamageError } from '../base/errors.ts';
 export type { EntryType, HardState, LogEntry } from '../raft/types.ts';
 
 export interface Snapshot {
@@ -111,16 +112,4 @@ export interface Storage {
   saveSnapshot(snapshot: Snapshot): Promise<boolean>;
   /** Writes out everything, seals the log (a clean stop) and closes. */
   close(): Promise<void>;
-}
-
-/** Damage below what was proved durable: refused by name, with where it is. Not a torn tail, which is cut. */
-export class DamageError extends Error {
-  override readonly name = 'DamageError';
-  readonly file: string;
-  readonly offset: number;
-  constructor(problem: string, file: string, offset: number) {
-    super(`${file} is damaged at offset ${offset}: ${problem}`);
-    this.file = file;
-    this.offset = offset;
-  }
 }

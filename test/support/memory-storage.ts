@@ -48,6 +48,7 @@ export class MemoryStorage implements Storage {
   space: SpaceState = 'ok';
   freeBytes = 1_000_000_000;
   stalledMs = 0;
+  readonly syncP99Ms = 0;
   isHeld = false;
   readonly #disk: MemoryDisk;
   readonly #logs: Map<number, MemoryLog>;
