@@ -96,6 +96,11 @@ export const REASONS = [
   'lease-ended',
   'damaged',
   'too-many-grants',
+  'server-not-heard',
+  'no-such-member',
+  'last-voter',
+  'change-under-way',
+  'no-successor',
 ] as const;
 
 export type Reason = (typeof REASONS)[number];

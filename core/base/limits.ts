@@ -81,6 +81,9 @@ export const COURSEWORK_RESEND_MS = 2_000;
 export const COURSEWORK_ACK_PAUSE_MS = 1_000;
 export const COURSEWORK_TRIES = 5;
 
+/** A change of members that must wait for something is asked for again after about this time. */
+export const MEMBER_RETRY_MS = 500;
+
 // --- datagrams and messages ------------------------------------------------------------------------------------------
 
 export const PORT_DEFAULT = 7_700;

@@ -24,6 +24,7 @@ import { KeyValues } from './kv.ts';
 import { LeaderTracker } from './leader-tracker.ts';
 import type { LockHandle } from './lock.ts';
 import { type LockOptions, Locks } from './locks.ts';
+import { Members } from './members.ts';
 import { Reader } from './reader.ts';
 import { Sessions } from './sessions.ts';
 import { type ClusterStatus, type Pinged, pingAll, statusOfAll } from './status.ts';
@@ -56,6 +57,8 @@ export class Client {
   };
   /** The clock on which deadlines are. Milliseconds, monotonic. */
   readonly clock: Clock;
+  /** Who is in the cluster and who leads it. */
+  readonly members: Members;
   readonly #channel: Channel;
   readonly #sessions: Sessions;
   readonly #reader: Reader;
@@ -83,6 +86,7 @@ export class Client {
     const locks = new Locks(this.#channel, this.#sessions, timeoutMs);
     this.#appendLogs = logs;
     this.#locks = locks;
+    this.members = new Members(this.#channel, this.#timeoutMs);
     this.kv = new KeyValues(this.#sessions, this.#reader);
     this.logs = logs;
     this.locks = { list: () => this.#listLocks(), forceRelease: (name) => locks.forceRelease(name) };

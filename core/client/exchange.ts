@@ -84,11 +84,16 @@ const ANSWER_OF: Readonly<Record<RequestBody['type'], ResponseBody['type']>> = {
   'kv-changes': 'kv-changes',
   'lock-list': 'locks',
   'log-list': 'logs',
+  'member-add': 'changed',
+  'member-remove': 'changed',
+  'transfer-leader': 'changed',
 };
 
 /** Answers that come when there is news, not when the question arrives, measure no round trip. */
 function answersAtOnce(body: RequestBody): boolean {
   if (body.type === 'operation') return body.operation.type !== 'acquire';
+  if (body.type === 'member-add' || body.type === 'member-remove' || body.type === 'transfer-leader')
+    return false;
   return !('waitMs' in body) || body.waitMs === 0;
 }
 

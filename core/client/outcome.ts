@@ -62,6 +62,11 @@ const WORDS: Readonly<Partial<Record<Reason, Words>>> = {
   'not-allowed-for-this-key': 'the key file given is not for this',
   'trimmed-away': 'these records are trimmed away',
   'history-trimmed': 'changes that old are not kept',
+  'server-not-heard': 'no server of that name asks to join; start it with --join',
+  'no-such-member': 'there is no voter of that name',
+  'last-voter': 'it is the only one that votes',
+  'change-under-way': 'another change of members or leader is under way',
+  'no-successor': 'no other server could take over',
   'lease-ended': 'its lease has ended',
 };
 

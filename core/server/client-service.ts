@@ -18,6 +18,7 @@ import type { ClientRequest, RequestBody, ResponseBody, ServerStatus } from '../
 import { isGrowing } from './admission.ts';
 import type { Counters } from './counters.ts';
 import type { LeaseKeeper } from './lease-keeper.ts';
+import type { MembershipRequest } from './membership.ts';
 import { mayRequest } from './permissions.ts';
 import type { Reads } from './reads.ts';
 import type { SessionMemory } from './session-memory.ts';
@@ -40,6 +41,8 @@ export interface ClientServiceOptions {
   ) => { readonly index: number } | { readonly refused: Reason };
   /** Calls back when a majority has confirmed that this server still leads, with null if it does not. */
   readonly confirm: (done: (index: number | null) => void) => void;
+  /** Calls back with null once the change is committed, or with why it cannot be. */
+  readonly membership: (request: MembershipRequest, done: (refused: Reason | null) => void) => void;
   readonly status: () => ServerStatus;
   /** Positions of the log: what came last, what is applied, and what a linearizable read must see. */
   readonly positions: () => { readonly lastIndex: number; readonly appliedIndex: number };
@@ -52,6 +55,11 @@ export interface Caller {
   readonly remote: Remote;
   readonly request: number;
   readonly attempt: number;
+}
+
+function codeOfMembership(reason: Reason): Code {
+  if (reason === 'no-such-member') return CODES.notFound;
+  return reason === 'last-voter' ? CODES.badRequest : CODES.unavailable;
 }
 
 export class ClientService {
@@ -118,6 +126,13 @@ export class ClientService {
         return this.#operation(caller, request, body.operation);
       case 'renew':
         return this.#renew(caller, request, body);
+      case 'member-add':
+      case 'member-remove':
+      case 'transfer-leader':
+        return this.#options.membership(body, (refused) => {
+          if (refused === null) this.#respond(caller, { type: 'changed' });
+          else this.#refuse(caller, codeOfMembership(refused), refused);
+        });
       default:
         this.#touch(request.session);
         this.#options.reads.serve(caller, body, (response) => this.#respond(caller, response));

@@ -25,9 +25,9 @@ const LIST_LOGS_MAX = 1_000;
 const LIST_LOCKS_MAX = 100;
 const LIST_WAITERS_MAX = 1_000;
 
-export type ReadBody = Exclude<
+export type ReadBody = Extract<
   RequestBody,
-  { type: 'ping' | 'status' | 'open-session' | 'keep-alive' | 'operation' | 'renew' }
+  { type: 'read-log' | 'kv-get' | 'kv-list' | 'kv-changes' | 'lock-list' | 'log-list' }
 >;
 type Respond = (response: ResponseBody) => void;
 

@@ -42,6 +42,7 @@ import { ClientService } from './client-service.ts';
 import { Counters } from './counters.ts';
 import { HeldMessages } from './held-messages.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
+import { Membership } from './membership.ts';
 import { Peers } from './peers.ts';
 import { Policy } from './policy.ts';
 import { Reads } from './reads.ts';
@@ -117,6 +118,7 @@ export class Server {
   readonly #raft: Raft;
   readonly #peers: Peers;
   readonly #policy: Policy;
+  readonly #membership: Membership;
   readonly #held: HeldMessages;
   readonly #startedAt: number;
   readonly #loopLag = new Recent();
@@ -175,6 +177,13 @@ export class Server {
       clock,
       logger: options.logger,
       ...(options.stallLimitMs === undefined ? {} : { stallLimitMs: options.stallLimitMs }),
+    });
+    this.#membership = new Membership({
+      self: node,
+      raft: this.#raft,
+      policy: this.#policy,
+      clock,
+      logger: options.logger,
     });
     this.#held = new HeldMessages((message) => this.#peers.sendRaft(message));
     this.#keeper = new LeaseKeeper({
@@ -235,6 +244,7 @@ export class Server {
       },
       propose: (command, growing) => this.#propose(command, growing),
       confirm: (done) => this.#confirm(done),
+      membership: (request, done) => this.#membership.request(request, done),
       status: () => this.status(),
       positions: () => ({ lastIndex: this.#raft.log.lastIndex, appliedIndex: this.#appliedIndex }),
       leadership: () => this.#leadership(),
@@ -408,6 +418,7 @@ export class Server {
     this.#raft.setTiming(timingFor(measured));
     this.#policy.reportDisk(syncP99Ms);
     this.#policy.lead();
+    this.#membership.tick();
     this.#peers.suspectSilent();
     this.#askToJoin();
     this.#pump();
@@ -499,6 +510,7 @@ export class Server {
       this.#keeper.stopServing();
       this.#reads.stopServing();
       this.#service.stopServing();
+      this.#membership.stopServing();
       this.#memory.restart(this.#options.clock.now());
     }
     if (leader !== null && leader !== this.#lastLeader) {

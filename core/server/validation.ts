@@ -1,7 +1,7 @@
 /** What a request must look like before anything is done about it; the reason where it does not. */
 
 import type { Reason } from '../base/codes.ts';
-import { KEY_BYTES_MAX, KEY_PATTERN, NAME_PATTERN, TTL_MAX_MS } from '../base/limits.ts';
+import { KEY_BYTES_MAX, KEY_PATTERN, NAME_PATTERN, NODE_ID_PATTERN, TTL_MAX_MS } from '../base/limits.ts';
 import { NONCE_PATTERN, validateOperation } from '../state-machine/validate.ts';
 import type { RequestBody } from '../wire/client-messages.ts';
 
@@ -30,6 +30,11 @@ export function validateRequest(body: RequestBody): Reason | null {
       return isPrefix(body.prefix) && body.after.length <= KEY_BYTES_MAX ? null : 'bad-key';
     case 'kv-changes':
       return isPrefix(body.prefix) ? null : 'bad-key';
+    case 'member-add':
+    case 'member-remove':
+      return NODE_ID_PATTERN.test(body.node) ? null : 'bad-name';
+    case 'transfer-leader':
+      return body.node === '' || NODE_ID_PATTERN.test(body.node) ? null : 'bad-name';
     case 'lock-list':
     case 'log-list':
       return body.after === '' || NAME_PATTERN.test(body.after) ? null : 'bad-name';

@@ -50,6 +50,9 @@ const REQUEST_TAGS = {
   'kv-changes': 10,
   'lock-list': 11,
   'log-list': 12,
+  'member-add': 13,
+  'member-remove': 14,
+  'transfer-leader': 15,
 } as const satisfies Record<RequestBody['type'], number>;
 
 const RESPONSE_TAGS = {
@@ -67,6 +70,7 @@ const RESPONSE_TAGS = {
   locks: 12,
   logs: 13,
   refused: 14,
+  changed: 15,
 } as const satisfies Record<ResponseBody['type'], number>;
 
 const PROFILES = ['default', 'coursework'] as const satisfies readonly SessionProfile[];
@@ -141,6 +145,13 @@ function writeRequestBody(writer: Writer, body: RequestBody): void {
     case 'log-list':
       writer.text(body.after).varint(body.limit);
       return;
+    case 'member-add':
+      writer.text(body.node).text(body.address);
+      return;
+    case 'member-remove':
+    case 'transfer-leader':
+      writer.text(body.node);
+      return;
     default:
       unreachable(body);
   }
@@ -189,6 +200,12 @@ function readRequestBody(reader: Reader): RequestBody {
       return { type: 'lock-list', after: name(), limit: number() };
     case REQUEST_TAGS['log-list']:
       return { type: 'log-list', after: name(), limit: number() };
+    case REQUEST_TAGS['member-add']:
+      return { type: 'member-add', node: name(), address: name() };
+    case REQUEST_TAGS['member-remove']:
+      return { type: 'member-remove', node: name() };
+    case REQUEST_TAGS['transfer-leader']:
+      return { type: 'transfer-leader', node: name() };
     default:
       return reader.fail(`unknown request ${tag}`);
   }
@@ -222,6 +239,7 @@ function writeResponseBody(writer: Writer, body: ResponseBody): void {
       return;
     case 'ack':
     case 'kept-alive':
+    case 'changed':
       return;
     case 'opened':
       writer.varint(body.session);
@@ -288,6 +306,8 @@ function readResponseBody(reader: Reader): ResponseBody {
       return { type: 'ack' };
     case RESPONSE_TAGS['kept-alive']:
       return { type: 'kept-alive' };
+    case RESPONSE_TAGS.changed:
+      return { type: 'changed' };
     case RESPONSE_TAGS.opened:
       return { type: 'opened', session: number() };
     case RESPONSE_TAGS.answer:

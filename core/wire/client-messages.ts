@@ -56,7 +56,12 @@ export type RequestBody =
   /** Changes above revision `since`; waits like read-log. */
   | { readonly type: 'kv-changes'; readonly prefix: string; readonly since: number; readonly waitMs: number }
   | { readonly type: 'lock-list'; readonly after: string; readonly limit: number }
-  | { readonly type: 'log-list'; readonly after: string; readonly limit: number };
+  | { readonly type: 'log-list'; readonly after: string; readonly limit: number }
+  /** Lets a server in that has asked to join; it becomes a voter by itself. Repeating it changes nothing. */
+  | { readonly type: 'member-add'; readonly node: string; readonly address: string }
+  | { readonly type: 'member-remove'; readonly node: string }
+  /** `node` '': whoever is best. */
+  | { readonly type: 'transfer-leader'; readonly node: string };
 
 export interface LockInfo {
   readonly lock: string;
@@ -130,6 +135,8 @@ export type ResponseBody =
   /** `revision`: where to go on from. */
   | { readonly type: 'kv-changes'; readonly changes: readonly KvChange[]; readonly revision: number }
   | { readonly type: 'locks'; readonly locks: readonly LockInfo[]; readonly more: boolean }
+  /** A change of members is committed, or the leadership handed over. */
+  | { readonly type: 'changed' }
   | { readonly type: 'logs'; readonly logs: readonly LogInfo[]; readonly more: boolean }
   /**
    * Not executed. Code 5 only for what was never appended. `leader` is where to turn to, if known ('' if not); with reason

@@ -112,6 +112,9 @@ export const REQUEST_TYPES: readonly RequestBody['type'][] = [
   'kv-changes',
   'lock-list',
   'log-list',
+  'member-add',
+  'member-remove',
+  'transfer-leader',
 ];
 
 function requestBody(prng: Prng, type: RequestBody['type']): RequestBody {
@@ -121,6 +124,11 @@ function requestBody(prng: Prng, type: RequestBody['type']): RequestBody {
     case 'status':
     case 'keep-alive':
       return { type };
+    case 'member-add':
+      return { type, node: text(prng), address: text(prng) };
+    case 'member-remove':
+    case 'transfer-leader':
+      return { type, node: text(prng) };
     case 'open-session':
       return { type, nonce: text(prng), profile: prng.pick(['default', 'coursework']) };
     case 'operation':
@@ -174,6 +182,7 @@ export const RESPONSE_TYPES: readonly ResponseBody['type'][] = [
   'locks',
   'logs',
   'refused',
+  'changed',
 ];
 
 function lockInfo(prng: Prng): LockInfo {
@@ -201,6 +210,7 @@ function responseBody(prng: Prng, type: ResponseBody['type']): ResponseBody {
       return { type, node: text(prng) };
     case 'ack':
     case 'kept-alive':
+    case 'changed':
       return { type };
     case 'opened':
       return { type, session: counter(prng) };

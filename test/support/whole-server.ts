@@ -5,7 +5,8 @@ import type { Clock, Timer } from '#core/base/ports.ts';
 import { Prng } from '#core/base/prng.ts';
 import { Client } from '#core/client/client.ts';
 import { nodeCrypto } from '#core/node/crypto.ts';
-import { Server, storedConfiguration } from '#core/server/server.ts';
+import type { LogEntry } from '#core/raft/types.ts';
+import { FOUNDING_STATE, foundingEntry, Server, storedConfiguration } from '#core/server/server.ts';
 import { openStorage } from '#core/storage/disk-storage.ts';
 import type { Storage } from '#core/storage/interface.ts';
 import { createEndpoint } from '#core/transport/endpoint.ts';
@@ -79,7 +80,9 @@ export async function startWholeServer(options: {
   const storage = await openStorage({
     ...{ directory: DATA, clock, entropy, logger, reserveBytes, fileSystem: disk },
   });
-  const clusterId = storedConfiguration(storage)?.clusterId ?? CLUSTER_ID;
+  const known = storedConfiguration(storage);
+  const clusterId = known?.clusterId ?? CLUSTER_ID;
+  const founding = known === null ? await found(storage) : null;
   const socket = network.socket(SERVER_ADDRESS);
   const endpoint = createEndpoint({
     ...{ socket, clock, entropy, logger, crypto: nodeCrypto, keys: null, role: 'server' as const },
@@ -91,7 +94,7 @@ export async function startWholeServer(options: {
   });
   const server = new Server({
     ...{ node: 'n1', address: SERVER_ADDRESS, version: 'test', clusterName: 'bramble', insecure: true },
-    ...{ newClusterId: CLUSTER_ID, files, storage, endpoint, clock, logger },
+    ...{ clusterId, founding, contacts: [], files, storage, endpoint, clock, entropy, logger },
     // As the program does it: whatever is in memory ends here.
     onFatal: (error) => {
       die();
@@ -108,6 +111,17 @@ export async function startWholeServer(options: {
     clock.die();
   };
   return { server, storage, logger, fatal, die, stop };
+}
+
+/** A new cluster of one, as the program founds it. */
+async function found(storage: Storage): Promise<LogEntry> {
+  const { storageId } = storage.recovered;
+  const self = { node: 'n1', storageId, address: SERVER_ADDRESS, voter: true };
+  const entry = foundingEntry({ clusterId: CLUSTER_ID, clusterName: 'bramble', members: [self] });
+  const durable = new Promise<void>((resolve) => storage.onDurable(() => resolve()));
+  storage.write({ hardState: FOUNDING_STATE, entries: [entry] });
+  await durable;
+  return entry;
 }
 
 let clients = 0;
