@@ -230,3 +230,16 @@ export const FILE_BUFFER_BYTES_MAX = 16 * 1_048_576;
 export const VERIFY_AT_OPEN_BYTES = 256 * 1_048_576;
 /** Pause between two steps of the slow scrub: 10 MB/s, a tenth of what an SD card reads. */
 export const SCRUB_PAUSE_MS = 100;
+
+// --- the checker -----------------------------------------------------------------------------------------------------
+
+/** What one history may hold: judged in memory, which on a Pi with 2 GB is the heap's own limit. */
+export const HISTORY_OPERATIONS_MAX = 2_000_000;
+export const HISTORY_BYTES_MAX = 256 * 1_048_576;
+/** No line that a client wrote is longer: a read's page of the largest records, escaped. */
+export const HISTORY_LINE_CHARACTERS_MAX = 64 * 1_048_576;
+/** Orders of events that the search of one register holds at once; more, and it says that it could not tell. */
+export const CHECK_STATES_MAX = 200_000;
+/** Ways to fill a log's gaps with appends of unknown outcome that are tried before it says so. */
+export const CHECK_FILLINGS_MAX = 2_000;
+export const CHECK_TIMEOUT_MS = 60_000;

@@ -1,6 +1,7 @@
 /** The command table of core, in the order in which help lists it. */
 
 import type { Command } from './command.ts';
+import { CHECK } from './commands/check.ts';
 import { PING, STATUS } from './commands/cluster.ts';
 import { KEY_DERIVE, KEY_NEW } from './commands/key.ts';
 import { KV_CAS, KV_DELETE, KV_GET, KV_LIST, KV_PUT, KV_WATCH } from './commands/kv.ts';
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   MEMBERS_ADD,
   MEMBERS_REMOVE,
   TRANSFER_LEADER,
+  CHECK,
   KEY_NEW,
   KEY_DERIVE,
   VERSION,

@@ -9,50 +9,36 @@
  *   store/      the logs' records and their indexes, by log id (record-file.ts)
  *   files/      the logs' records by name, for people (record-names.ts)
  *
- * identity: "bramble storage 1 <32 hexadecimal digits> <their CRC-32C>\n". It is written last of all that a fresh directory
- * gets, under a temporary name that is synced and renamed. So a directory without it is either new or was never finished
- * (at most an empty first segment and ballast), and is made anew; one that has more has lost its identity, and that is
- * damage. Opening changes nothing but the lock before everything was read and found sound.
+ * Opening changes nothing but the lock, and what a fresh directory needs, before everything was read and found sound.
  */
 
 import { assert } from '../base/assert.ts';
-import { hex, utf8, utf8Text } from '../base/bytes.ts';
-import { crc32c } from '../base/crc32c.ts';
 import { FILE_BUFFER_BYTES_MAX, SEGMENT_BYTES } from '../base/limits.ts';
 import type { Clock, Entropy, Logger } from '../base/ports.ts';
 import type { HardState, LogEntry } from '../raft/types.ts';
 import type { FileEffect } from '../state-machine/commands.ts';
 import { type DirectoryLock, lockDirectory } from './directory-lock.ts';
-import {
-  asError,
-  type FileSystem,
-  isNoSpace,
-  readWhole,
-  realFileSystem,
-  rootedFileSystem,
-  writeAtomically,
-} from './file-system.ts';
+import { asError, type FileSystem, isNoSpace, realFileSystem, rootedFileSystem } from './file-system.ts';
 import { HandleCache } from './handle-cache.ts';
-import {
-  DamageError,
-  type Durable,
-  type Recovered,
-  type Snapshot,
-  type SpaceState,
-  type Storage,
-  type StorageCounters,
-  type WriteNumber,
+import { openIdentity } from './identity.ts';
+import type {
+  Durable,
+  Recovered,
+  Snapshot,
+  SpaceState,
+  Storage,
+  StorageCounters,
+  WriteNumber,
 } from './interface.ts';
 import { FILES_DIRECTORY, STORE_DIRECTORY } from './record-file.ts';
 import { type RecoveredRecords, resetRecords, Scrub, verifyRecords } from './record-recovery.ts';
 import { RecordStore } from './record-store.ts';
 import { readSnapshot, removeSnapshot, SNAPSHOT_DIRECTORY, writeSnapshot } from './snapshot-file.ts';
 import { ClosingError, Space } from './space.ts';
-import { createSegment, SYNC_BUCKETS_MS, Wal } from './wal.ts';
-import { decodeSegmentHeader, segmentName, WAL_DIRECTORY } from './wal-format.ts';
+import { Wal } from './wal.ts';
+import { segmentName, WAL_DIRECTORY } from './wal-format.ts';
 import { type RecoveredLog, recoverLog } from './wal-recovery.ts';
-
-const IDENTITY_NAME = 'identity';
+import { SYNC_BUCKETS_MS } from './wal-segments.ts';
 
 export interface StorageOptions {
   readonly directory: string;
@@ -73,49 +59,6 @@ function freshCounters(): StorageCounters {
     ...{ bytesWritten: 0, writes: 0, syncs: 0, snapshots: 0, noSpace: 0 },
     ...{ syncBuckets: SYNC_BUCKETS_MS.map(() => 0), syncMsMax: 0 },
   };
-}
-
-function encodeIdentity(storageId: string): Uint8Array {
-  return utf8(`bramble storage 1 ${storageId} ${crc32c(utf8(storageId)).toString(16).padStart(8, '0')}\n`);
-}
-
-function decodeIdentity(bytes: Uint8Array): string {
-  const match = /^bramble storage 1 ([0-9a-f]{32}) ([0-9a-f]{8})\n$/.exec(utf8Text(bytes) ?? '');
-  const storageId = match?.[1] ?? '';
-  if (match === null || crc32c(utf8(storageId)) !== Number.parseInt(match[2] ?? '', 16)) {
-    throw new DamageError('it does not hold a storage id with its checksum', IDENTITY_NAME, 0);
-  }
-  return storageId;
-}
-
-/** Throws unless what stands in a directory without identity is at most what an unfinished first start leaves. */
-async function assertUnfinished(fileSystem: FileSystem): Promise<void> {
-  const problem = 'it is missing, but the directory holds a log';
-  for (const name of await fileSystem.list(WAL_DIRECTORY)) {
-    if (name.endsWith('.new')) continue;
-    const bytes = await readWhole(fileSystem, `${WAL_DIRECTORY}/${name}`);
-    const head = decodeSegmentHeader(bytes);
-    if (name !== segmentName(1) || !head.ok || head.size !== bytes.length) {
-      throw new DamageError(problem, IDENTITY_NAME, 0);
-    }
-  }
-  for (const directory of [SNAPSHOT_DIRECTORY, STORE_DIRECTORY]) {
-    if ((await fileSystem.list(directory)).length > 0) throw new DamageError(problem, IDENTITY_NAME, 0);
-  }
-}
-
-async function createDirectory(fileSystem: FileSystem, entropy: Entropy): Promise<string> {
-  await assertUnfinished(fileSystem);
-  for (const name of await fileSystem.list(WAL_DIRECTORY))
-    await fileSystem.remove(`${WAL_DIRECTORY}/${name}`);
-  const storageId = hex(entropy.bytes(16));
-  await createSegment(fileSystem, entropy, {
-    ...{ storageId, number: 1, lastIndex: 0, lastTerm: 0, previousSize: 0 },
-    hardState: { term: 0, votedFor: null },
-  });
-  const place = { directory: '.', name: IDENTITY_NAME };
-  await writeAtomically(fileSystem, place, (file) => file.write(encodeIdentity(storageId), 0));
-  return storageId;
 }
 
 /** Cuts the torn tail and syncs what is left, so that nothing is acknowledged from a page that never reached the disk. */
@@ -358,10 +301,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     for (const name of [WAL_DIRECTORY, SNAPSHOT_DIRECTORY, STORE_DIRECTORY, FILES_DIRECTORY]) {
       if ((await fileSystem.status(name)) === null) await fileSystem.makeDirectory(name);
     }
-    const fresh = (await fileSystem.status(IDENTITY_NAME)) === null;
-    const storageId = fresh
-      ? await createDirectory(fileSystem, entropy)
-      : decodeIdentity(await readWhole(fileSystem, IDENTITY_NAME));
+    const { storageId, fresh } = await openIdentity(fileSystem, entropy);
     const { stored, leftovers } = await readSnapshot(fileSystem, storageId);
     const snapshot = stored?.snapshot ?? null;
     const position = stored === null ? null : { ...stored.snapshot, segment: stored.segment };

@@ -11,27 +11,12 @@ import { assert } from '../base/assert.ts';
 import { BATCH_BYTES_MAX } from '../base/limits.ts';
 import type { Clock, Entropy } from '../base/ports.ts';
 import type { HardState, LogEntry } from '../raft/types.ts';
-import { type FileSystem, isNoSpace, type OpenFile, writeAtomically } from './file-system.ts';
+import { type FileSystem, isNoSpace } from './file-system.ts';
 import type { Durable, StorageCounters, WriteNumber } from './interface.ts';
 import { ClosingError, type Space } from './space.ts';
-import {
-  encodeRecord,
-  encodeSegmentHeader,
-  entryBytes,
-  type Place,
-  RECORD_PREFIX_BYTES,
-  SALT_BYTES,
-  type SegmentHeader,
-  segmentName,
-  WAL_DIRECTORY,
-  type WalRecord,
-} from './wal-format.ts';
-import type { RecoveredLog, SegmentState } from './wal-recovery.ts';
-
-/** Upper bounds in milliseconds of the fdatasync histogram. */
-/** Over which the recent p99 is taken: an idle server's lie further back. */
-const RECENT_SYNCS = 256;
-export const SYNC_BUCKETS_MS = [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000, Infinity];
+import { entryBytes, RECORD_PREFIX_BYTES } from './wal-format.ts';
+import type { RecoveredLog } from './wal-recovery.ts';
+import { type Position, WalSegments } from './wal-segments.ts';
 
 interface Change {
   readonly hardState?: HardState;
@@ -52,41 +37,13 @@ interface QueuedTask {
   readonly cancel: (error: Error) => void;
 }
 
-interface Position {
-  readonly index: number;
-  readonly term: number;
-}
-
-/** A fresh segment's header and its place in the file system. */
-export async function createSegment(
-  fileSystem: FileSystem,
-  entropy: Entropy,
-  header: Omit<SegmentHeader, 'salt' | 'marker'>,
-): Promise<{ readonly header: SegmentHeader; readonly size: number }> {
-  const whole = { ...header, salt: entropy.bytes(SALT_BYTES), marker: entropy.bytes(8) };
-  const bytes = encodeSegmentHeader(whole);
-  const name = segmentName(header.number);
-  await writeAtomically(fileSystem, { directory: WAL_DIRECTORY, name }, (file) => file.write(bytes, 0));
-  return { header: whole, size: bytes.length };
-}
-
 export class Wal {
-  readonly #recentSyncs: number[] = [];
-  #syncCount = 0;
-  readonly #fileSystem: FileSystem;
-  readonly #clock: Clock;
-  readonly #entropy: Entropy;
+  readonly #segments: WalSegments;
   readonly #space: Space;
   readonly #counters: StorageCounters;
   readonly #segmentBytes: number;
-  readonly #segments: SegmentState[];
   readonly #onDurable: (durable: Durable) => void;
   readonly #onFatal: (error: unknown) => void;
-  #header: SegmentHeader;
-  #file: OpenFile | null = null;
-  /** Durable end of the segment that is written. */
-  #offset: number;
-  #proved: Place;
   #hardState: HardState;
   #queue: (QueuedWrite | QueuedTask)[] = [];
   #running: Promise<void> | null = null;
@@ -99,9 +56,8 @@ export class Wal {
   #start: Position;
   #entries: { readonly term: number; readonly bytes: number }[] = [];
   #logBytes = 0;
-  #operationSince: number | null = null;
+  /** The next write begins a segment, because the log begins anew behind a snapshot. */
   #restart: boolean;
-  #sealed: boolean;
   #failed = false;
 
   constructor(options: {
@@ -116,24 +72,15 @@ export class Wal {
     readonly onDurable: (durable: Durable) => void;
     readonly onFatal: (error: unknown) => void;
   }) {
-    this.#fileSystem = options.fileSystem;
-    this.#clock = options.clock;
-    this.#entropy = options.entropy;
+    this.#segments = new WalSegments(options);
     this.#space = options.space;
     this.#counters = options.counters;
     this.#segmentBytes = options.segmentBytes;
     this.#onDurable = options.onDurable;
     this.#onFatal = options.onFatal;
     const { log, snapshot } = options;
-    const present = log.segments.at(-1);
-    assert(present !== undefined, 'a log has at least one segment');
-    this.#segments = log.segments;
-    this.#header = log.header;
-    this.#offset = present.size;
-    this.#proved = { segment: present.number, offset: present.size };
     this.#hardState = log.hardState;
     this.#restart = log.restart;
-    this.#sealed = log.sealed;
     this.#start = snapshot;
     for (const entry of log.entries) this.#remember(entry);
     const last = log.entries.at(-1);
@@ -151,17 +98,16 @@ export class Wal {
 
   /** The segment that is written now. */
   get segment(): number {
-    return this.#header.number;
+    return this.#segments.number;
   }
 
   /** The p99 of the last fdatasyncs; 0 without any. */
   get syncP99Ms(): number {
-    const sorted = [...this.#recentSyncs].sort((a, b) => a - b);
-    return sorted[Math.ceil(sorted.length * 0.99) - 1] ?? 0;
+    return this.#segments.syncP99Ms;
   }
 
   get stalledMs(): number {
-    return this.#operationSince === null ? 0 : Math.max(0, this.#clock.now() - this.#operationSince);
+    return this.#segments.stalledMs;
   }
 
   #remember(entry: LogEntry): void {
@@ -267,27 +213,18 @@ export class Wal {
     }
     await this.#withRoom(bytes, async () => {
       // Asked anew at each try: the new segment may be there already, and only the batch not.
-      const isFull = this.#offset > this.#segmentBytes - bytes && this.#offset > this.#headerBytes();
+      const isFull = !this.#segments.isEmpty && this.#segments.size + bytes > this.#segmentBytes;
       if (this.#restart || isFull) await this.#nextSegment();
-      await this.#append({ type: 'batch', proved: this.#proved, hardState, entries });
+      await this.#segments.append({ type: 'batch', hardState, entries });
     });
     if (hardState !== null) this.#hardState = hardState;
     const last = batch.at(-1)?.durable;
     assert(last !== undefined, 'a batch holds at least one write');
     this.#durableLast = { index: last.index, term: last.term };
-    const first = entries[0];
-    const present = this.#segments.at(-1) as SegmentState;
-    if (first !== undefined) {
-      let lowest = first.index;
-      for (const entry of entries) lowest = Math.min(lowest, entry.index);
-      for (const segment of this.#segments) segment.lastIndex = Math.min(segment.lastIndex, lowest - 1);
-      present.lastIndex = last.index;
-    }
+    let lowest = Infinity;
+    for (const entry of entries) lowest = Math.min(lowest, entry.index);
+    if (entries.length > 0) this.#segments.note(lowest, last.index);
     this.#space.refresh();
-  }
-
-  #headerBytes(): number {
-    return encodeSegmentHeader(this.#header).length;
   }
 
   /** Runs `work` until it did not meet a full disk: first from the ballast, then by waiting for room. */
@@ -300,81 +237,30 @@ export class Wal {
         if (!isNoSpace(error)) throw error;
         this.#counters.noSpace += 1;
         // What was written of the batch is cut off before anything else happens.
-        if (this.#file !== null) await this.#file.truncate(this.#offset);
+        await this.#segments.cutBack();
         if (!(await this.#space.makeRoom(bytes))) await this.#space.waitForRoom(bytes);
       }
     }
   }
 
-  async #append(record: WalRecord): Promise<void> {
-    this.#file ??= await this.#fileSystem.open(
-      `${WAL_DIRECTORY}/${segmentName(this.#header.number)}`,
-      'write',
-    );
-    const file = this.#file;
-    const bytes = encodeRecord(this.#header, this.#offset, record);
-    await this.#timed(() => file.write(bytes, this.#offset));
-    this.#counters.writes += 1;
-    const milliseconds = await this.#timed(() => file.sync());
-    this.#counters.syncs += 1;
-    this.#counters.syncMsMax = Math.max(this.#counters.syncMsMax, milliseconds);
-    this.#recentSyncs[this.#syncCount++ % RECENT_SYNCS] = milliseconds;
-    const bucket = SYNC_BUCKETS_MS.findIndex((bound) => milliseconds <= bound);
-    this.#counters.syncBuckets[bucket] = (this.#counters.syncBuckets[bucket] ?? 0) + 1;
-    this.#sealed = record.type === 'seal';
-    this.#offset += bytes.length;
-    (this.#segments.at(-1) as SegmentState).size = this.#offset;
-    this.#proved = { segment: this.#header.number, offset: this.#offset };
-  }
-
-  async #timed(work: () => Promise<void>): Promise<number> {
-    const since = this.#clock.now();
-    this.#operationSince = since;
-    try {
-      await work();
-    } finally {
-      this.#operationSince = null;
-    }
-    return this.#clock.now() - since;
-  }
-
-  /** Begins a segment; everything before it is durable. May throw "no space", and nothing has changed then. */
   async #nextSegment(): Promise<void> {
-    const number = this.#header.number + 1;
-    let created: { readonly header: SegmentHeader; readonly size: number } | null = null;
-    await this.#timed(async () => {
-      created = await createSegment(this.#fileSystem, this.#entropy, {
-        storageId: this.#header.storageId,
-        number,
-        lastIndex: this.#durableLast.index,
-        lastTerm: this.#durableLast.term,
-        previousSize: this.#offset,
-        hardState: this.#hardState,
-      });
-    });
-    const { header, size } = created as unknown as { header: SegmentHeader; size: number };
-    const before = this.#file;
-    this.#file = null;
-    this.#header = header;
-    this.#offset = size;
+    await this.#segments.begin(this.#durableLast, this.#hardState);
     this.#restart = false;
-    this.#sealed = false;
-    this.#proved = { segment: number, offset: size };
-    this.#segments.push({ number, size, lastIndex: this.#durableLast.index });
-    await before?.close();
   }
 
   /** Begins a new segment unless the present one is empty, so that a snapshot can let the old ones go. False: no room. */
   rotate(): Promise<boolean> {
     return this.#task(async () => {
-      if (this.#offset === this.#headerBytes()) return true;
+      if (this.#segments.isEmpty) return true;
       for (;;) {
         try {
           await this.#nextSegment();
           return true;
         } catch (error) {
-          if (!isNoSpace(error)) this.#fail(error);
-          if (!isNoSpace(error)) throw error;
+          if (!isNoSpace(error)) {
+            this.#fail(error);
+            throw error;
+          }
           this.#counters.noSpace += 1;
           if (!(await this.#space.makeRoom(0))) return false;
         }
@@ -395,7 +281,7 @@ export class Wal {
       await durable;
       this.#durableLast = position;
       await this.#withRoom(0, () => this.#nextSegment());
-      for (const segment of this.#segments) segment.lastIndex = Math.min(segment.lastIndex, position.index);
+      this.#segments.coverTo(position.index);
     });
   }
 
@@ -408,39 +294,32 @@ export class Wal {
   }
 
   /** Removes segments that hold nothing above `index`, the oldest first. */
-  async removeCovered(index: number): Promise<void> {
-    let removed = 0;
-    while (this.#segments.length > 1) {
-      const oldest = this.#segments[0] as SegmentState;
-      if (oldest.number === this.#header.number || oldest.lastIndex > index) break;
-      await this.#fileSystem.remove(`${WAL_DIRECTORY}/${segmentName(oldest.number)}`);
-      this.#segments.shift();
-      removed += 1;
-    }
-    if (removed > 0) await this.#fileSystem.syncDirectory(WAL_DIRECTORY);
+  removeCovered(index: number): Promise<void> {
+    return this.#segments.removeCovered(index);
   }
 
   /** Writes out what is queued and, if `seal`, the mark of a clean stop. Nothing may be written after. */
   async close(options: { readonly seal: boolean }): Promise<void> {
     while (this.#running !== null) await this.#running;
     try {
-      if (options.seal && !this.#sealed && !this.#failed && this.#queue.length === 0) {
-        for (;;) {
-          try {
-            if (this.#restart) await this.#nextSegment();
-            await this.#append({ type: 'seal', proved: this.#proved });
-            break;
-          } catch (error) {
-            if (!isNoSpace(error)) throw error;
-            await this.#file?.truncate(this.#offset);
-            // Without the mark the next start merely knows less.
-            if (!(await this.#space.makeRoom(0))) break;
-          }
-        }
-      }
+      const isClean = !this.#failed && this.#queue.length === 0;
+      if (options.seal && isClean && !this.#segments.isSealed) await this.#seal();
     } finally {
-      await this.#file?.close();
-      this.#file = null;
+      await this.#segments.close();
+    }
+  }
+
+  async #seal(): Promise<void> {
+    for (;;) {
+      try {
+        if (this.#restart) await this.#nextSegment();
+        return await this.#segments.append({ type: 'seal' });
+      } catch (error) {
+        if (!isNoSpace(error)) throw error;
+        await this.#segments.cutBack();
+        // Without the mark the next start merely knows less.
+        if (!(await this.#space.makeRoom(0))) return;
+      }
     }
   }
 }

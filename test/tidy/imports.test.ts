@@ -143,10 +143,10 @@ test('importBreaches: agent comes in by public entries and named dependencies', 
 });
 
 test('importBreaches: the simulator is for the commands that say so', (t) => {
-  t.regex(breach('core/cli/server.ts', `import '../sim/index.ts';`), /core\/cli\/check/);
+  t.regex(breach('core/cli/server.ts', `import '../sim/index.ts';`), /core\/cli\/commands\/check/);
   t.regex(breach('agent/metrics.ts', `import 'bramble/sim';`), /agent\/lab/);
   t.regex(breach('core/server/a.ts', `import type { A } from '../sim/a.ts';`), /server to sim/);
-  t.is(breach('core/cli/check.ts', `import '../sim/index.ts';`), 'none');
+  t.is(breach('core/cli/commands/check.ts', `import '../../sim/index.ts';`), 'none');
   t.is(breach('core/cli/chaos/run.ts', `import '../../sim/index.ts';`), 'none');
   t.is(breach('agent/lab/smoke.ts', `import { check } from 'bramble/sim';`), 'none');
 });

@@ -97,7 +97,7 @@ const agentEntries = ['bramble', 'bramble/cli', 'bramble/rpc', 'bramble/sim'];
  * without their ending, so that a file may become a folder. */
 const simImporters = [
   'core/cli/chaos',
-  'core/cli/check',
+  'core/cli/commands/check',
   'core/cli/sim',
   'agent/chaos',
   // lab --smoke checks the history that it wrote.

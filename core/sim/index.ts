@@ -1,0 +1,3 @@
+/** The package entry `bramble/sim`: what judges a run from outside. */
+
+export * from './check/index.ts';
