@@ -12,6 +12,8 @@ const linesMaxUnexplained = 400;
 export const longFiles: Record<string, string> = {
   'core/server/server.ts':
     'the loop: what is persisted, sent, applied and answered in which order is one thing to see',
+  'core/storage/record-store.ts':
+    'what happens to the files happens in one order, and that order is the safety',
   'core/raft/raft.ts':
     'the rules of one server (Raft, figure 2) read best in one place, as they hold together',
 };
