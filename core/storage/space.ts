@@ -44,6 +44,8 @@ export class Space {
   #turn: Promise<unknown> = Promise.resolve();
   #turns = 0;
   #reported: SpaceState = 'ok';
+  /** When a write last had to wait. */
+  #waitedAt = Number.NEGATIVE_INFINITY;
   #onError: (error: unknown) => void = () => {};
 
   constructor(options: {
@@ -109,7 +111,10 @@ export class Space {
 
   /** Says so when the state changed, and keeps looking while it is not 'ok'. */
   #report(): void {
-    const state = this.#present();
+    const present = this.#present();
+    // A write that waited has yet to find room: while it is only trying again, nothing has changed.
+    const isTrying = this.#reported === 'full' && this.#clock.now() - this.#waitedAt < SPACE_CHECK_MS;
+    const state = isTrying ? 'full' : present;
     if (state !== this.#reported) {
       this.#reported = state;
       const level = state === 'ok' ? 'info' : 'warn';
@@ -154,6 +159,7 @@ export class Space {
       } while (this.#freeBytes < bytes);
     } finally {
       this.#waiting -= 1;
+      this.#waitedAt = this.#clock.now();
       this.#report();
     }
   }
