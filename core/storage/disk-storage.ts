@@ -23,6 +23,7 @@ import { HandleCache } from './handle-cache.ts';
 import { openIdentity } from './identity.ts';
 import type {
   Durable,
+  RecordsState,
   Recovered,
   Snapshot,
   SpaceState,
@@ -183,6 +184,23 @@ class DiskStorage implements Storage {
     range: { readonly from: number; readonly to: number; readonly bytesMax: number },
   ): Promise<Uint8Array[]> {
     return this.#records.read(id, range);
+  }
+
+  fileStates(): readonly RecordsState[] {
+    return this.#records.states();
+  }
+
+  fileState(id: number): RecordsState | null {
+    return this.#records.state(id);
+  }
+
+  recordsBefore(id: number, ordinal: number): Promise<{ readonly bytes: number; readonly chain: number }> {
+    return this.#records.before(id, ordinal);
+  }
+
+  stage(effects: Parameters<Storage['stage']>[0]): void {
+    assert(this.#closing === null, 'records staged after close');
+    this.#records.stage(effects);
   }
 
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {

@@ -41,6 +41,9 @@ export interface Recovered {
   readonly cutBytes: number;
 }
 
+/** A log's records as the files have them. `bytes` counts the trimmed ones too. */
+export type RecordsState = Omit<LogInfo, 'guard'>;
+
 /** Numbers of writes grow by one; 0 means "nothing yet". */
 export type WriteNumber = number;
 
@@ -103,6 +106,29 @@ export interface Storage {
     id: number,
     range: { readonly from: number; readonly to: number; readonly bytesMax: number },
   ): Promise<Uint8Array[]>;
+  /** Every log's records as they are with what applyFiles and stage were given. */
+  fileStates(): readonly RecordsState[];
+  fileState(id: number): RecordsState | null;
+  /** The bytes of all records before `ordinal` of a log and the chain value there; rejects where the log has no such place. */
+  recordsBefore(id: number, ordinal: number): Promise<{ readonly bytes: number; readonly chain: number }>;
+  /**
+   * Takes records that came with another server's snapshot, ahead of the state machine. 'begin' puts an empty log of this id
+   * in the place of whatever there is, to go on from `start`; 'record' appends the next one. Commands applied later whose
+   * records are here already are passed over.
+   */
+  stage(
+    effects: readonly (
+      | {
+          readonly type: 'begin';
+          readonly id: number;
+          readonly name: string;
+          readonly start: number;
+          readonly bytes: number;
+          readonly chain: number;
+        }
+      | { readonly type: 'record'; readonly id: number; readonly data: Uint8Array }
+    )[],
+  ): void;
   /**
    * Makes a snapshot durable: files and indexes first, then the snapshot, then the log's start moves and old segments go.
    * Resolves to false if it could not be taken for want of space (nothing is lost); one at a time.

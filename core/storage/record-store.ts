@@ -18,7 +18,7 @@ import type { Logger } from '../base/ports.ts';
 import type { FileEffect, LogInfo } from '../state-machine/commands.ts';
 import { type FileSystem, isNoSpace } from './file-system.ts';
 import type { HandleCache } from './handle-cache.ts';
-import { DamageError, type StorageCounters } from './interface.ts';
+import { DamageError, type RecordsState, type Storage, type StorageCounters } from './interface.ts';
 import {
   createRecordFile,
   dataPath,
@@ -55,6 +55,19 @@ interface Log {
   /** Records [written, count). */
   pending: PendingRecord[];
   deleted: boolean;
+  /** Made by a snapshot that is on its way, before the state machine knows of it. */
+  begun: boolean;
+  /** Records below it came with such a snapshot; 0: none. */
+  staged: number;
+}
+
+/** Between the files of a log and those that replace them whole. */
+const GENERATIONS_APART = 1_000;
+
+export type StagedEffect = Parameters<Storage['stage']>[0][number];
+
+function stateOf({ id, name, start, count, bytes, chain }: Log): RecordsState {
+  return { id, name, start, count, bytes, chain };
 }
 
 type Job =
@@ -110,7 +123,14 @@ export class RecordStore {
       this.#files.add(file);
       const { id, name, start, count, bytes, chain } = info;
       const state = { id, name, file, start, count, bytes, chain, deleted: false };
-      const log: Log = { ...state, written: count, writtenBytes: bytes, pending: [] };
+      const log: Log = {
+        ...state,
+        written: count,
+        writtenBytes: bytes,
+        pending: [],
+        begun: false,
+        staged: 0,
+      };
       this.#logs.set(id, log);
       this.#present.set(id, log);
     }
@@ -121,6 +141,70 @@ export class RecordStore {
     return this.#bufferedBytes;
   }
 
+  /** Every log as it is with what was applied, written or not. */
+  states(): RecordsState[] {
+    return Array.from(this.#logs.values(), stateOf);
+  }
+
+  state(id: number): RecordsState | null {
+    const log = this.#logs.get(id);
+    return log === undefined ? null : stateOf(log);
+  }
+
+  /** The bytes of all records before `ordinal`, and the chain value there. Rejects where the log does not have that. */
+  async before(id: number, ordinal: number): Promise<{ readonly bytes: number; readonly chain: number }> {
+    const log = this.#logs.get(id);
+    if (log === undefined || ordinal < log.start || ordinal > log.count) {
+      throw new RangeError(`Cannot look before record ${ordinal} of log ${id}: it is not there`);
+    }
+    if (ordinal === log.count) return { bytes: log.bytes, chain: log.chain };
+    if (ordinal === 0) return { bytes: 0, chain: 0 };
+    const pending = log.pending[ordinal - 1 - log.written];
+    if (pending !== undefined) return { bytes: pending.end, chain: pending.chain };
+    const { file } = log;
+    file.readers += 1;
+    try {
+      const index = await readIndex(this.#options.handles, file, { from: ordinal, to: ordinal });
+      return { bytes: index.ends[0] as number, chain: index.chains[0] as number };
+    } finally {
+      file.readers -= 1;
+    }
+  }
+
+  /**
+   * Takes records that came with another server's snapshot, ahead of the state machine: what it applies later and is here
+   * already is passed over then.
+   */
+  stage(effects: readonly StagedEffect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'begin') this.#begin(effect);
+      else this.#stageRecord(effect);
+    }
+    this.#start();
+  }
+
+  #begin(effect: Extract<StagedEffect, { type: 'begin' }>): void {
+    const { id, name, start, bytes, chain } = effect;
+    const known = this.#logs.get(id);
+    if (known !== undefined) this.#apply({ type: 'delete', id, name: known.name });
+    // Trims that are queued for the old files may still make generations of their own.
+    const generation = known === undefined ? 1 : known.file.generation + GENERATIONS_APART;
+    const log: Log = {
+      ...{ id, name, start, count: start, bytes, chain, written: start, writtenBytes: bytes },
+      file: { id, generation, base: start, byteBase: bytes, chainBase: chain, unsynced: true, readers: 0 },
+      ...{ pending: [], deleted: false, begun: true, staged: start },
+    };
+    this.#logs.set(id, log);
+    this.#jobs.push({ type: 'create', log });
+  }
+
+  #stageRecord(effect: Extract<StagedEffect, { type: 'record' }>): void {
+    const log = this.#log(effect.id);
+    const chain = crc32c(effect.data, log.chain);
+    this.#apply({ type: 'append', id: effect.id, offset: log.count, data: effect.data, chain });
+    log.staged = log.count;
+  }
+
   apply(effects: readonly FileEffect[]): void {
     for (const effect of effects) this.#apply(effect);
     this.#start();
@@ -129,14 +213,16 @@ export class RecordStore {
   #apply(effect: FileEffect): void {
     switch (effect.type) {
       case 'create': {
-        assert(!this.#logs.has(effect.id), `log ${effect.id} is created twice`);
+        const known = this.#logs.get(effect.id);
+        if (known?.begun === true) return;
+        assert(known === undefined, `log ${effect.id} is created twice`);
         const file = {
           ...{ id: effect.id, generation: 1, base: 0, byteBase: 0, chainBase: 0 },
           ...{ unsynced: true, readers: 0 },
         };
         const log: Log = {
           ...{ id: effect.id, name: effect.name, file, start: 0, count: 0, bytes: 0, chain: 0 },
-          ...{ written: 0, writtenBytes: 0, pending: [], deleted: false },
+          ...{ written: 0, writtenBytes: 0, pending: [], deleted: false, begun: false, staged: 0 },
         };
         this.#logs.set(log.id, log);
         this.#jobs.push({ type: 'create', log });
@@ -144,6 +230,8 @@ export class RecordStore {
       }
       case 'append': {
         const log = this.#log(effect.id);
+        // It came with a snapshot of the leader's, which has only what is committed: it is the same record.
+        if (effect.offset < log.staged) return;
         assert(effect.offset === log.count, `append at ${effect.offset} to log ${log.id} of ${log.count}`);
         const chain = crc32c(effect.data, log.chain);
         assert(chain === effect.chain, `record ${effect.offset} of log ${log.id} has another chain value`);
@@ -164,7 +252,10 @@ export class RecordStore {
       }
       case 'trim': {
         const log = this.#log(effect.id);
-        assert(effect.before <= log.count, `trim before ${effect.before} of log ${log.id} of ${log.count}`);
+        assert(
+          effect.before <= log.count || log.begun || log.staged > 0,
+          `trim before ${effect.before} of log ${log.id} of ${log.count}`,
+        );
         if (effect.before <= log.start) return;
         log.start = effect.before;
         this.#jobs.push({ type: 'trim', log, before: effect.before });

@@ -2,11 +2,13 @@
 
 import { assert, unreachable } from '#core/base/assert.ts';
 import { hex } from '#core/base/bytes.ts';
+import { crc32c } from '#core/base/crc32c.ts';
 import { Prng } from '#core/base/prng.ts';
 import type { HardState, LogEntry } from '#core/raft/types.ts';
 import type { FileEffect } from '#core/state-machine/commands.ts';
 import type {
   Durable,
+  RecordsState,
   Recovered,
   Snapshot,
   SpaceState,
@@ -16,8 +18,27 @@ import type {
 } from '#core/storage/interface.ts';
 
 interface MemoryLog {
+  readonly name: string;
   start: number;
   readonly records: Uint8Array[];
+  /** Before each record, and behind the last: all bytes so far, and the chain value. */
+  readonly places: { readonly bytes: number; readonly chain: number }[];
+  begun: boolean;
+  staged: number;
+}
+
+function newLog(name: string, begin: { start: number; bytes: number; chain: number } | null): MemoryLog {
+  const start = begin?.start ?? 0;
+  const places = new Array(start).fill({ bytes: 0, chain: 0 });
+  places.push({ bytes: begin?.bytes ?? 0, chain: begin?.chain ?? 0 });
+  const records = new Array(start).fill(new Uint8Array());
+  return { name, start, records, places, begun: begin !== null, staged: start };
+}
+
+function addRecord(log: MemoryLog, data: Uint8Array): void {
+  const { bytes, chain } = log.places.at(-1) as { bytes: number; chain: number };
+  log.records.push(data);
+  log.places.push({ bytes: bytes + data.length, chain: crc32c(data, chain) });
 }
 
 /** What survives the storage: a test keeps it and opens it again. */
@@ -37,7 +58,9 @@ export class MemoryDisk {
 }
 
 function copyLogs(logs: ReadonlyMap<number, MemoryLog>): Map<number, MemoryLog> {
-  return new Map([...logs].map(([id, log]) => [id, { start: log.start, records: [...log.records] }]));
+  return new Map(
+    [...logs].map(([id, log]) => [id, { ...log, records: [...log.records], places: [...log.places] }]),
+  );
 }
 
 /** Durable in the next turn of the loop, or, with `isHeld`, when `release` is called. */
@@ -154,14 +177,16 @@ export class MemoryStorage implements Storage {
     for (const effect of effects) {
       const log = this.#logs.get(effect.id);
       if (effect.type === 'create') {
+        if (log?.begun === true) continue;
         assert(log === undefined, `log ${effect.id} is created twice`);
-        this.#logs.set(effect.id, { start: 0, records: [] });
+        this.#logs.set(effect.id, newLog(effect.name, null));
         continue;
       }
       assert(log !== undefined, `there is no log ${effect.id}`);
       if (effect.type === 'append') {
+        if (effect.offset < log.staged) continue;
         assert(effect.offset === log.records.length, `append at ${effect.offset} of ${log.records.length}`);
-        log.records.push(effect.data);
+        addRecord(log, effect.data);
       } else if (effect.type === 'trim') log.start = Math.max(log.start, effect.before);
       else if (effect.type === 'delete') this.#logs.delete(effect.id);
       else unreachable(effect);
@@ -185,6 +210,36 @@ export class MemoryStorage implements Storage {
       records.push(record);
     }
     return records;
+  }
+
+  fileStates(): readonly RecordsState[] {
+    return [...this.#logs.keys()].map((id) => this.fileState(id) as RecordsState);
+  }
+
+  fileState(id: number): RecordsState | null {
+    const log = this.#logs.get(id);
+    if (log === undefined) return null;
+    const { name, start, records, places } = log;
+    return { id, name, start, count: records.length, ...(places.at(-1) as { bytes: number; chain: number }) };
+  }
+
+  async recordsBefore(id: number, ordinal: number): Promise<{ bytes: number; chain: number }> {
+    const place = this.#logs.get(id)?.places[ordinal];
+    if (place === undefined) throw new RangeError(`Cannot look before record ${ordinal} of log ${id}`);
+    return place;
+  }
+
+  stage(effects: Parameters<Storage['stage']>[0]): void {
+    for (const effect of effects) {
+      if (effect.type === 'begin') {
+        this.#logs.set(effect.id, newLog(effect.name, effect));
+        continue;
+      }
+      const log = this.#logs.get(effect.id);
+      assert(log !== undefined, `there is no log ${effect.id}`);
+      addRecord(log, effect.data);
+      log.staged = log.records.length;
+    }
   }
 
   async saveSnapshot(snapshot: Snapshot): Promise<boolean> {
