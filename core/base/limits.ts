@@ -160,6 +160,10 @@ export const UNPERSISTED_BYTES_MAX = 32 * 1_048_576;
 export const PARKED_READS_MAX = 20_000;
 export const SOCKET_BUFFER_BYTES = 4 * 1_048_576;
 
+/** One part of a snapshot or of its records on the wire: a few hundred datagrams. */
+export const SNAPSHOT_PART_BYTES = 262_144;
+/** A follower that fetches nothing for so long has gone away. */
+export const SNAPSHOT_IDLE_MS = 10_000;
 /** Servers that one server remembers: members and those that would like to be. */
 export const PEERS_KNOWN_MAX = 64;
 

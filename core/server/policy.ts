@@ -47,11 +47,11 @@ export class Policy {
     return this.#options.stallLimitMs ?? STALL_LIMIT_MS;
   }
 
-  /** Tells Raft about this server's own disk. */
-  reportDisk(syncP99Ms: number): void {
+  /** Tells Raft about this server's own disk, and whether anything else keeps it from leading. */
+  reportDisk(syncP99Ms: number, fit: boolean): void {
     const { raft, storage } = this.#options;
     const { stalledMs, space } = storage;
-    raft.setDisk({ roomy: space === 'ok', stalledMs, syncP99Ms }, stalledMs < this.#stallLimitMs);
+    raft.setDisk({ roomy: space === 'ok', stalledMs, syncP99Ms }, fit && stalledMs < this.#stallLimitMs);
   }
 
   /** Whether a majority of the voters, this one included, has room for growing commands. */

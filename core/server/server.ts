@@ -28,13 +28,13 @@ import {
 } from '../raft/configuration.ts';
 import { Raft } from '../raft/raft.ts';
 import type { HardState, LogEntry, ServerId } from '../raft/types.ts';
-import type { Command } from '../state-machine/commands.ts';
+import type { Command, LogInfo } from '../state-machine/commands.ts';
 import { Machine } from '../state-machine/machine.ts';
 import type { Durable, Storage, WriteNumber } from '../storage/interface.ts';
 import type { Endpoint, Remote } from '../transport/interface.ts';
 import { MESSAGE_FAMILIES } from '../wire/client-codec.ts';
 import { decodeCommand, encodeCommand } from '../wire/command-codec.ts';
-import { decodePeerMessage, encodePeerMessage } from '../wire/peer-codec.ts';
+import { decodePeerMessage, encodePeerMessage, type SnapshotPayload } from '../wire/peer-codec.ts';
 import { decodeRaftMessage } from '../wire/raft-codec.ts';
 import { decodeMachine, encodeMachine } from '../wire/snapshot-codec.ts';
 import { admit } from './admission.ts';
@@ -47,6 +47,8 @@ import { Peers } from './peers.ts';
 import { Policy } from './policy.ts';
 import { Reads } from './reads.ts';
 import { SessionMemory } from './session-memory.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
 import { buildStatus } from './status.ts';
 import { Recent, timingFor } from './timing.ts';
 
@@ -120,6 +122,8 @@ export class Server {
   readonly #policy: Policy;
   readonly #membership: Membership;
   readonly #held: HeldMessages;
+  readonly #sender: SnapshotSender;
+  readonly #receiver: SnapshotReceiver;
   readonly #startedAt: number;
   readonly #loopLag = new Recent();
   #inbox: Arrived[] = [];
@@ -185,6 +189,20 @@ export class Server {
       clock,
       logger: options.logger,
     });
+    const transfer = {
+      self: this.#self,
+      storage,
+      clock,
+      logger: options.logger,
+      send: (to: string, message: Uint8Array) => this.#peers.send(to, message),
+    };
+    this.#sender = new SnapshotSender({
+      ...transfer,
+      term: () => this.#raft.term,
+      take: () => this.#payload(),
+      finished: (member, index) => this.#raft.snapshotFinished(member, index),
+    });
+    this.#receiver = new SnapshotReceiver({ ...transfer, install: (payload) => this.#install(payload) });
     this.#held = new HeldMessages((message) => this.#peers.sendRaft(message));
     this.#keeper = new LeaseKeeper({
       machine: () => this.#machine,
@@ -327,8 +345,10 @@ export class Server {
   #receiveRaft(remote: Remote, message: Uint8Array): void {
     const decoded = decodeRaftMessage(message);
     if (!decoded.ok) return this.counters.add('malformed');
-    const { from } = decoded.value;
+    const { from, body } = decoded.value;
     this.#peers.heard(from.node, remote);
+    // While the state is being replaced nothing may be appended behind it; the leader sends again.
+    if (body.type === 'append' && this.#receiver.installing) return;
     this.#raft.step(decoded.value, this.#options.clock.now());
   }
 
@@ -345,6 +365,19 @@ export class Server {
       }
       case 'join':
         this.#policy.joinAsked({ ...value.from, address: value.address, heardAt: clock.now() });
+        return;
+      case 'snapshot-offer':
+        // Only this term's leader has anything to offer.
+        if (value.term === this.#raft.term && value.from.node === this.#raft.leader)
+          this.#receiver.receive(value);
+        return;
+      case 'snapshot-part':
+      case 'records-part':
+        return this.#receiver.receive(value);
+      case 'snapshot-fetch':
+      case 'records-fetch':
+      case 'snapshot-result':
+        if (this.#raft.role === 'leader') this.#sender.receive(value);
         return;
       default:
         return;
@@ -368,7 +401,7 @@ export class Server {
       for (const entry of ready.committed) this.#apply(entry);
       for (const { id, index } of ready.confirmed) this.#settleConfirmation(id, index);
       for (const { id } of ready.abandoned) this.#settleConfirmation(id, null);
-      for (const node of ready.snapshots) this.#raft.snapshotFinished(node, null);
+      for (const node of ready.snapshots) this.#sender.begin(node);
       this.#watchLeadership();
       if (isEmpty(ready)) break;
     }
@@ -416,8 +449,10 @@ export class Server {
     const syncP99Ms = storage.syncP99Ms;
     const measured = { roundTripMs: this.#raft.roundTripMs, loopLagMs: this.#loopLag.p99, syncP99Ms };
     this.#raft.setTiming(timingFor(measured));
-    this.#policy.reportDisk(syncP99Ms);
+    this.#policy.reportDisk(syncP99Ms, !this.#receiver.installing);
     this.#policy.lead();
+    this.#sender.tick();
+    this.#receiver.tick();
     this.#membership.tick();
     this.#peers.suspectSilent();
     this.#askToJoin();
@@ -511,6 +546,7 @@ export class Server {
       this.#reads.stopServing();
       this.#service.stopServing();
       this.#membership.stopServing();
+      this.#sender.clear();
       this.#memory.restart(this.#options.clock.now());
     }
     if (leader !== null && leader !== this.#lastLeader) {
@@ -534,7 +570,7 @@ export class Server {
     const due = storage.logBytes >= SNAPSHOT_AFTER_BYTES || entries >= SNAPSHOT_AFTER_ENTRIES;
     if (!due || this.#savingSnapshot || this.#stopping || entries <= 0) return;
     // The machine is at appliedIndex; until that is durable too, there is no snapshot to take.
-    if (index < this.#appliedIndex) return;
+    if (index < this.#appliedIndex || !this.#filesAre(this.#machine.logsAfter('', LOGS_MAX).logs)) return;
     this.#savingSnapshot = true;
     this.snapshot()
       .catch((error: unknown) =>
@@ -545,20 +581,60 @@ export class Server {
       });
   }
 
-  /** Takes a snapshot of what is applied now; false if the disk had no room for it. */
-  async snapshot(): Promise<boolean> {
+  /** What is applied now, for the disk or for a follower. */
+  #payload(): SnapshotPayload {
     const index = this.#appliedIndex;
     const term = this.#raft.log.term(index);
     assert(term !== null, `the log has no entry ${index}`);
-    const saved = await this.#options.storage.saveSnapshot({
+    return {
       index,
       term,
       configuration: encodeConfiguration(this.#raft.log.configurationAt(index)),
       machine: encodeMachine(this.#machine.image()),
       logs: this.#machine.logsAfter('', LOGS_MAX).logs,
-    });
-    if (saved && !this.#stopped) this.#raft.compact(index);
+    };
+  }
+
+  /** Takes a snapshot of what is applied now; false if the disk had no room for it. */
+  async snapshot(): Promise<boolean> {
+    const payload = this.#payload();
+    const saved = await this.#options.storage.saveSnapshot(payload);
+    if (saved && !this.#stopped) this.#raft.compact(payload.index);
     return saved;
+  }
+
+  /** Puts a snapshot of the leader's in the place of everything here; its records are in the files already. */
+  async #install(payload: SnapshotPayload): Promise<boolean> {
+    if (this.#raft.role === 'leader' || payload.index <= this.#appliedIndex || this.#savingSnapshot)
+      return false;
+    if (!this.#filesAre(payload.logs)) return false;
+    const configuration = decodeConfiguration(payload.configuration);
+    const machine = decodeMachine(payload.machine);
+    assert(configuration.ok && machine.ok, `the leader's snapshot at ${payload.index} cannot be read`);
+    this.#savingSnapshot = true;
+    // Not while the log is being replaced: a leader without its log would be one that forgot.
+    this.#policy.reportDisk(this.#options.storage.syncP99Ms, false);
+    try {
+      const saved = await this.#options.storage.saveSnapshot(payload);
+      if (!saved || this.#stopped) return false;
+    } finally {
+      this.#savingSnapshot = false;
+    }
+    this.#machine = Machine.fromImage(machine.value);
+    this.#appliedIndex = payload.index;
+    this.#raft.install({ index: payload.index, term: payload.term, configuration: configuration.value });
+    this.#pump();
+    return true;
+  }
+
+  /** Whether the files are exactly as a manifest has them: not so while a broken-off fetch has left them ahead. */
+  #filesAre(logs: readonly LogInfo[]): boolean {
+    const { storage } = this.#options;
+    if (storage.fileStates().length !== logs.length) return false;
+    return logs.every((log) => {
+      const state = storage.fileState(log.id);
+      return state?.start === log.start && state.count === log.count && state.chain === log.chain;
+    });
   }
 
   // --- status and end ------------------------------------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 import { unreachable } from '../base/assert.ts';
 import { type Decoded, decode, type Reader, Writer } from '../base/bytes.ts';
-import { MESSAGE_BYTES_MAX, PAGE_RECORDS_MAX } from '../base/limits.ts';
+import { LOGS_MAX, MESSAGE_BYTES_MAX, PAGE_RECORDS_MAX } from '../base/limits.ts';
 import type { ServerId } from '../raft/types.ts';
+import type { LogInfo } from '../state-machine/commands.ts';
 import { MESSAGE_FAMILIES } from './client-codec.ts';
 import type { PeerMessage } from './peer-messages.ts';
 
@@ -52,7 +53,7 @@ export function encodePeerMessage(message: PeerMessage): Uint8Array {
       break;
     case 'records-part':
       writer.varint(message.index).varint(message.log).varint(message.start);
-      writer.bool(message.agrees).u32(message.chain);
+      writer.bool(message.agrees).u32(message.chain).varint(message.bytes);
       writer.list(message.records, (record) => writer.bytes(record));
       break;
     case 'snapshot-result':
@@ -114,6 +115,7 @@ function readBody(reader: Reader, tag: number, from: ServerId): PeerMessage {
         log: reader.varint(),
         start: reader.varint(),
         chain: reader.u32(),
+        any: reader.bool(),
       };
     case TAGS['records-part']:
       return {
@@ -124,6 +126,7 @@ function readBody(reader: Reader, tag: number, from: ServerId): PeerMessage {
         start: reader.varint(),
         agrees: reader.bool(),
         chain: reader.u32(),
+        bytes: reader.varint(),
         records: reader.list(PAGE_RECORDS_MAX, () => reader.bytes(MESSAGE_BYTES_MAX).slice()),
       };
     case TAGS['snapshot-result']:
@@ -131,4 +134,45 @@ function readBody(reader: Reader, tag: number, from: ServerId): PeerMessage {
     default:
       return reader.fail(`unknown message ${tag}`);
   }
+}
+
+/** What a follower fetches before the records: everything of a snapshot but them. */
+export interface SnapshotPayload {
+  readonly index: number;
+  readonly term: number;
+  readonly configuration: Uint8Array;
+  readonly machine: Uint8Array;
+  readonly logs: readonly LogInfo[];
+}
+
+export function encodeSnapshotPayload(payload: SnapshotPayload): Uint8Array {
+  const writer = new Writer(payload.machine.length + 65_536);
+  writer.varint(payload.index).varint(payload.term).bytes(payload.configuration);
+  writer.list(payload.logs, (log) => {
+    writer
+      .varint(log.id)
+      .text(log.name)
+      .optional(log.guard, (guard) => writer.text(guard));
+    writer.varint(log.start).varint(log.count).varint(log.bytes).u32(log.chain);
+  });
+  // Last, because it is the one part without a small bound.
+  return writer.bytes(payload.machine).finish();
+}
+
+export function decodeSnapshotPayload(bytes: Uint8Array): Decoded<SnapshotPayload> {
+  return decode(bytes, (reader) => {
+    const index = reader.varint();
+    const term = reader.varint();
+    const configuration = reader.bytes(MESSAGE_BYTES_MAX);
+    const logs = reader.list(LOGS_MAX, () => ({
+      id: reader.varint(),
+      name: reader.text(NAME_MAX),
+      guard: reader.optional(() => reader.text(NAME_MAX)),
+      start: reader.varint(),
+      count: reader.varint(),
+      bytes: reader.varint(),
+      chain: reader.u32(),
+    }));
+    return { index, term, configuration, logs, machine: reader.bytes(bytes.length) };
+  });
 }

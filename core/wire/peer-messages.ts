@@ -41,7 +41,7 @@ export type PeerMessage =
     }
   /**
    * Asks for records of a log from ordinal `start` on. The asker's chain value before that record is `chain`: records are
-   * sent only if the leader's is the same there.
+   * sent only if the leader's is the same there, or with `any`, which asks for the records whatever came before.
    */
   | {
       readonly type: 'records-fetch';
@@ -50,6 +50,7 @@ export type PeerMessage =
       readonly log: number;
       readonly start: number;
       readonly chain: number;
+      readonly any: boolean;
     }
   /** `agrees` false: the chain values differ, nothing is sent, and the asker begins with the log's first record. */
   | {
@@ -59,8 +60,9 @@ export type PeerMessage =
       readonly log: number;
       readonly start: number;
       readonly agrees: boolean;
-      /** The chain value before `start`, for a log whose beginning was trimmed away. */
+      /** Before `start`: the chain value, and the bytes of all records so far. */
       readonly chain: number;
+      readonly bytes: number;
       readonly records: readonly Uint8Array[];
     }
   /** The follower's state of a fetch that is over: installed, or given up (the leader offers another). */
