@@ -49,7 +49,8 @@ export function encodePeerMessage(message: PeerMessage): Uint8Array {
       writer.varint(message.index).varint(message.offset).bytes(message.bytes);
       break;
     case 'records-fetch':
-      writer.varint(message.index).varint(message.log).varint(message.start).u32(message.chain);
+      writer.varint(message.index).varint(message.log).varint(message.start);
+      writer.u32(message.chain).bool(message.any);
       break;
     case 'records-part':
       writer.varint(message.index).varint(message.log).varint(message.start);

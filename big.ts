@@ -1,0 +1,11 @@
+import { connect } from './core/index.ts';
+const c = await connect({ servers: ['127.0.0.1:7801','127.0.0.1:7802','127.0.0.1:7803'], insecure: true, timeoutMs: 30000 });
+const n = Number(process.argv[2]);
+await c.logs.create('big').catch(()=>{});
+const data = new Uint8Array(1048576).fill(65);
+let done=0; const t=performance.now();
+const w = async () => { while (done < n) { done++; data[0]=done&255; await c.append('big', data.slice()); } };
+await Promise.all([w(),w(),w(),w()]);
+console.log(n, 'MB in', (performance.now()-t)/1000, 's');
+for (let i=0;i<50;i++) await c.append('small'+'', 'x').catch(async e=>{ await c.logs.create('small').catch(()=>{}); });
+await c.close();
