@@ -30,7 +30,7 @@ import { majority, quorumIndex } from './quorum.ts';
 import { type Confirmation, ReadIndex } from './read-index.ts';
 import { Replication } from './replication.ts';
 import { Stash } from './stash.ts';
-import { type EntryType, type ServerId, serverKey } from './types.ts';
+import { type EntryType, type HardState, type ServerId, serverKey } from './types.ts';
 
 interface Transfer {
   readonly node: string;
@@ -65,6 +65,8 @@ export class Raft {
   #persistFrom: number;
   #applyFrom: number;
   #hardStateChanged = false;
+  /** The commit index that the last write carried. */
+  #writtenCommitIndex: number;
 
   readonly #followers: Replication;
   readonly #reads = new ReadIndex();
@@ -97,8 +99,13 @@ export class Raft {
     this.#votedFor = start.hardState.votedFor;
     this.#durableTerm = this.#term;
     this.#durableIndex = this.log.lastIndex;
-    this.#commitIndex = start.snapshotIndex;
-    this.#receivedIndex = start.snapshotIndex;
+    // Entries behind a torn tail that was cut may be missing, however many were known to be committed.
+    this.#commitIndex = Math.max(
+      start.snapshotIndex,
+      Math.min(start.hardState.commitIndex, this.log.lastIndex),
+    );
+    this.#receivedIndex = this.#commitIndex;
+    this.#writtenCommitIndex = this.#commitIndex;
     this.#persistFrom = this.log.lastIndex + 1;
     this.#applyFrom = start.snapshotIndex + 1;
     this.#electionAt = start.now;
@@ -716,6 +723,14 @@ export class Raft {
     this.#messages.push({ message, followsWrite: FOLLOWS[body.type] || this.#durableTerm < this.#term });
   }
 
+  /** The commit index alone is no reason to write, but goes along with what is. */
+  #hardStateToWrite(writesAnyway: boolean): HardState | null {
+    const commitIsNews = writesAnyway && this.#commitIndex > this.#writtenCommitIndex;
+    if (!this.#hardStateChanged && !commitIsNews) return null;
+    this.#writtenCommitIndex = this.#commitIndex;
+    return { term: this.#term, votedFor: this.#votedFor, commitIndex: this.#commitIndex };
+  }
+
   /** Takes what is to be done now. Each entry is handed out for persisting once and for applying once. */
   ready(now: number): Ready {
     if (this.#role === 'leader') {
@@ -728,7 +743,7 @@ export class Raft {
     const committed =
       this.#applyFrom <= this.#commitIndex ? this.log.slice(this.#applyFrom, this.#commitIndex + 1) : [];
     const ready: Ready = {
-      hardState: this.#hardStateChanged ? { term: this.#term, votedFor: this.#votedFor } : null,
+      hardState: this.#hardStateToWrite(entries.length > 0),
       entries,
       messages: this.#messages,
       committed,

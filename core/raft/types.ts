@@ -25,6 +25,11 @@ export interface ServerId {
 export interface HardState {
   readonly term: number;
   readonly votedFor: string | null;
+  /**
+   * Up to where entries were known to be committed when this was written. Not needed for safety; it is written when
+   * something else is, so that a server that comes back can apply what it has before it hears of a leader.
+   */
+  readonly commitIndex: number;
 }
 
 /** How `votedFor` names a server. */

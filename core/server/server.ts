@@ -101,7 +101,7 @@ export function foundingEntry(configuration: Configuration): LogEntry {
 }
 
 /** The hard state that goes with it: nobody can have voted in term 1. */
-export const FOUNDING_STATE: HardState = { term: 1, votedFor: null };
+export const FOUNDING_STATE: HardState = { term: 1, votedFor: null, commitIndex: 0 };
 
 interface Arrived {
   readonly remote: Remote;

@@ -56,7 +56,7 @@ async function create(fileSystem: FileSystem, entropy: Entropy): Promise<string>
   const storageId = hex(entropy.bytes(16));
   await createSegment(fileSystem, entropy, {
     ...{ storageId, number: 1, lastIndex: 0, lastTerm: 0, previousSize: 0 },
-    hardState: { term: 0, votedFor: null },
+    hardState: { term: 0, votedFor: null, commitIndex: 0 },
   });
   const place = { directory: '.', name: IDENTITY_NAME };
   await writeAtomically(fileSystem, place, (file) => file.write(encodeIdentity(storageId), 0));

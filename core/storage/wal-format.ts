@@ -96,10 +96,15 @@ export type WalRecord =
 
 function writeHardState(writer: Writer, state: HardState): void {
   writer.varint(state.term).optional(state.votedFor, (vote) => writer.text(vote));
+  writer.varint(state.commitIndex);
 }
 
 function readHardState(reader: Reader): HardState {
-  return { term: reader.varint(), votedFor: reader.optional(() => reader.text(VOTE_BYTES_MAX)) };
+  return {
+    term: reader.varint(),
+    votedFor: reader.optional(() => reader.text(VOTE_BYTES_MAX)),
+    commitIndex: reader.varint(),
+  };
 }
 
 export function encodeSegmentHeader(header: SegmentHeader): Uint8Array {

@@ -219,7 +219,7 @@ export async function recoverLog(
   if (last < needed) throw new DamageError('the segment is missing', segmentPath(needed), 0);
 
   let view: LogView | null = null;
-  let hardState: HardState = { term: 0, votedFor: null };
+  let hardState: HardState = { term: 0, votedFor: null, commitIndex: 0 };
   let previous: ParsedSegment | null = null;
   let proved: Place = { segment: 0, offset: 0 };
   const segments: SegmentState[] = [];

@@ -20,7 +20,7 @@ export function storageContract(
     const first = await disk.open();
     t.true(first.recovered.fresh);
     t.regex(first.recovered.storageId, /^[0-9a-f]{32}$/);
-    t.deepEqual(first.recovered.hardState, { term: 0, votedFor: null });
+    t.deepEqual(first.recovered.hardState, { term: 0, votedFor: null, commitIndex: 0 });
     t.is(first.recovered.snapshot, null);
     t.deepEqual(first.recovered.entries, []);
     t.is(first.unpersistedBytes, 0);
@@ -37,9 +37,12 @@ export function storageContract(
     const disk = await make(t);
     const storage = await disk.open();
     const watch = new DurableWatch(storage);
-    t.is(storage.write({ hardState: { term: 3, votedFor: 'n1' }, entries: entries(1, 3, 3) }), 1);
+    t.is(
+      storage.write({ hardState: { term: 3, votedFor: 'n1', commitIndex: 0 }, entries: entries(1, 3, 3) }),
+      1,
+    );
     t.is(storage.write({ entries: [entry(3, '', 3)] }), 2);
-    t.is(storage.write({ hardState: { term: 4, votedFor: null } }), 3);
+    t.is(storage.write({ hardState: { term: 4, votedFor: null, commitIndex: 0 } }), 3);
     t.true(storage.unpersistedBytes > 0);
     t.is(watch.last, null, 'nothing is durable at once');
     await watch.reach(3);
@@ -54,7 +57,7 @@ export function storageContract(
     );
     await storage.close();
     const again = await disk.open();
-    t.deepEqual(again.recovered.hardState, { term: 4, votedFor: null });
+    t.deepEqual(again.recovered.hardState, { term: 4, votedFor: null, commitIndex: 0 });
     t.deepEqual(again.recovered.entries, [...entries(1, 3, 3), entry(3, '', 3)]);
     t.true(again.recovered.sealed);
     t.is(again.recovered.cutBytes, 0);
@@ -156,7 +159,9 @@ export function storageContract(
     const storage = await disk.open();
     const watch = new DurableWatch(storage);
     const book = new LogBook();
-    await watch.reach(storage.write({ hardState: { term: 1, votedFor: 'n1' }, entries: entries(1, 6) }));
+    await watch.reach(
+      storage.write({ hardState: { term: 1, votedFor: 'n1', commitIndex: 0 }, entries: entries(1, 6) }),
+    );
     const before = storage.logBytes;
     storage.applyFiles([book.create(1, 'a'), book.append(1, 'x'), book.append(1, 'y'), book.trim(1, 1)]);
     const snapshot = book.snapshot(4);
@@ -167,7 +172,7 @@ export function storageContract(
     const again = await disk.open();
     t.deepEqual(again.recovered.snapshot, snapshot);
     t.deepEqual(again.recovered.entries, [entry(5)]);
-    t.deepEqual(again.recovered.hardState, { term: 1, votedFor: 'n1' });
+    t.deepEqual(again.recovered.hardState, { term: 1, votedFor: 'n1', commitIndex: 0 });
     t.deepEqual(
       await again.readRecords(1, { from: 1, to: 2, bytesMax: 10 }),
       [utf8('y')].map((bytes) => bytes),

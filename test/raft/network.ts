@@ -18,7 +18,7 @@ interface Write {
 }
 
 class Disk {
-  hardState: HardState = { term: 1, votedFor: null };
+  hardState: HardState = { term: 1, votedFor: null, commitIndex: 0 };
   entries: LogEntry[];
   constructor(first: LogEntry) {
     this.entries = [first];

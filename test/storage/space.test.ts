@@ -213,7 +213,7 @@ for (const operation of FAILURES) {
       throw fileError('EIO', operation, call.path);
     };
     storage.write({ entries: [entry(2)] });
-    storage.write({ hardState: { term: 5, votedFor: 'x' } });
+    storage.write({ hardState: { term: 5, votedFor: 'x', commitIndex: 0 } });
     await until('the failure is reported', () => errors.length > 0);
     fileSystem.intercept = () => {};
     storage.write({ entries: [entry(3)] });

@@ -239,7 +239,7 @@ test('recoverLog: data that look like a record of the log are not mistaken for o
   const copied = segment.subarray(offsets[0], offsets[1]);
   const proved = { segment: 1, offset: offsets[0] as number };
   const forged = encodeRecord({ ...head.header, salt: new Uint8Array(16) }, 400, {
-    ...{ type: 'batch', proved, hardState: { term: 99, votedFor: null } },
+    ...{ type: 'batch', proved, hardState: { term: 99, votedFor: null, commitIndex: 0 } },
     entries: [entry(1, 'forged', 99)],
   });
   const data = concatBytes([copied, forged, utf8('brmblwal'), copied]);
@@ -330,10 +330,12 @@ test('openStorage: a power cut after each write loses nothing that was durable',
     t.deepEqual(storage.recovered.entries, all);
     const watch = new DurableWatch(storage);
     const next = entry(round, 'z'.repeat(round * 10));
-    await watch.reach(storage.write({ entries: [next], hardState: { term: round, votedFor: `n${round}` } }));
+    await watch.reach(
+      storage.write({ entries: [next], hardState: { term: round, votedFor: `n${round}`, commitIndex: 0 } }),
+    );
     all.push(next);
     disk = disk.powerCut({ names: 'synced', data: 'synced' });
   }
   const last = await open(disk);
-  t.deepEqual(last.recovered.hardState, { term: 20, votedFor: 'n20' });
+  t.deepEqual(last.recovered.hardState, { term: 20, votedFor: 'n20', commitIndex: 0 });
 });

@@ -46,7 +46,7 @@ export class MemoryDisk {
   storageId: string;
   fresh = true;
   sealed = false;
-  hardState: HardState = { term: 0, votedFor: null };
+  hardState: HardState = { term: 0, votedFor: null, commitIndex: 0 };
   snapshot: Snapshot | null = null;
   entries: LogEntry[] = [];
   /** Records as the snapshot has them. */
