@@ -17,7 +17,7 @@
  */
 
 import { assert } from '../base/assert.ts';
-import { decode, equalBytes, utf8, Writer } from '../base/bytes.ts';
+import { concatBytes, decode, equalBytes, utf8, Writer } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { FILE_CHUNK_BYTES } from '../base/limits.ts';
 import { type FileSystem, isMissing } from './file-system.ts';
@@ -30,7 +30,7 @@ const MAGIC = utf8('brmblidx');
 const VERSION = 1;
 const HEADER_BYTES = 64;
 const HEADER_CHECKED_BYTES = 52;
-export const INDEX_ENTRY_BYTES = 12;
+const INDEX_ENTRY_BYTES = 12;
 /** Index entries read at once. */
 const INDEX_CHUNK = 4_096;
 
@@ -238,10 +238,51 @@ async function readData(
   );
 }
 
-/** Index entries of records that follow one another. */
-export function encodeIndexEntries(
-  records: readonly { readonly end: number; readonly chain: number }[],
-): Uint8Array {
+/** A record on its way into the files. */
+export interface PendingRecord {
+  readonly data: Uint8Array;
+  /** Bytes of all records up to and with this one. */
+  readonly end: number;
+  readonly chain: number;
+}
+
+/** Writes records that follow one another, the first of them at `ordinal`. Nothing is durable before `syncRecordFile`. */
+export async function writeRecords(
+  handles: HandleCache,
+  file: RecordFile,
+  write: { readonly batch: readonly PendingRecord[]; readonly ordinal: number },
+): Promise<void> {
+  const first = write.batch[0];
+  if (first === undefined) return;
+  const position = first.end - first.data.length - file.byteBase;
+  const data = concatBytes(write.batch.map((record) => record.data));
+  const entries = encodeIndexEntries(write.batch);
+  const at = indexOffset(file, write.ordinal);
+  file.unsynced = true;
+  await handles.use(dataPath(file), (handle) => handle.write(data, position));
+  await handles.use(indexPath(file), (handle) => handle.write(entries, at));
+}
+
+export async function syncRecordFile(handles: HandleCache, file: RecordFile): Promise<void> {
+  if (!file.unsynced) return;
+  file.unsynced = false;
+  await handles.use(dataPath(file), (handle) => handle.sync());
+  await handles.use(indexPath(file), (handle) => handle.sync());
+}
+
+/** Removes both files; one of them may be gone already. Nobody reads them. */
+export async function removeRecordFile(
+  fileSystem: FileSystem,
+  handles: HandleCache,
+  file: { readonly id: number; readonly generation: number },
+): Promise<void> {
+  for (const path of [dataPath(file), indexPath(file)]) {
+    handles.forget(path);
+    if ((await fileSystem.status(path)) !== null) await fileSystem.remove(path);
+  }
+}
+
+function encodeIndexEntries(records: readonly PendingRecord[]): Uint8Array {
   const bytes = new Uint8Array(records.length * INDEX_ENTRY_BYTES);
   const view = new DataView(bytes.buffer);
   for (const [position, record] of records.entries()) {

@@ -11,7 +11,6 @@
  */
 
 import { assert, unreachable } from '../base/assert.ts';
-import { concatBytes } from '../base/bytes.ts';
 import { crc32c } from '../base/crc32c.ts';
 import { FILE_CHUNK_BYTES } from '../base/limits.ts';
 import type { Logger } from '../base/ports.ts';
@@ -22,44 +21,18 @@ import { DamageError, type RecordsState, type Storage, type StorageCounters } fr
 import {
   createRecordFile,
   dataPath,
-  encodeIndexEntries,
   FILES_DIRECTORY,
-  indexOffset,
-  indexPath,
   type RecordFile,
   readIndex,
   readRecordRange,
+  removeRecordFile,
   STORE_DIRECTORY,
+  syncRecordFile,
+  writeRecords,
 } from './record-file.ts';
+import { appendRecord, emptyLog, type Log, nextBatch, readLog, recoveredLog } from './record-log.ts';
 import { removeName, setName } from './record-names.ts';
 import { ClosingError, type Space } from './space.ts';
-
-interface PendingRecord {
-  readonly data: Uint8Array;
-  /** Bytes of all records up to and with this one. */
-  readonly end: number;
-  readonly chain: number;
-}
-
-/** A log as it was applied (count, bytes, chain) and as it is in its files (written, writtenBytes). */
-interface Log {
-  readonly id: number;
-  readonly name: string;
-  file: RecordFile;
-  start: number;
-  count: number;
-  bytes: number;
-  chain: number;
-  written: number;
-  writtenBytes: number;
-  /** Records [written, count). */
-  pending: PendingRecord[];
-  deleted: boolean;
-  /** Made by a snapshot that is on its way, before the state machine knows of it. */
-  begun: boolean;
-  /** Records below it came with such a snapshot; 0: none. */
-  staged: number;
-}
 
 /** Between the files of a log and those that replace them whole. */
 const GENERATIONS_APART = 1_000;
@@ -75,7 +48,7 @@ type Job =
   | { readonly type: 'trim'; readonly log: Log; readonly before: number }
   | {
       readonly type: 'sync';
-      readonly logs: readonly Log[];
+      readonly logs: readonly { readonly log: Log; readonly count: number }[];
       /** Waits for room instead of being refused. */
       readonly patient: boolean;
       /** Generations by log id, or null for want of room. */
@@ -121,18 +94,9 @@ export class RecordStore {
     this.#durableGenerations = recovered.generations;
     for (const { info, file } of recovered.logs) {
       this.#files.add(file);
-      const { id, name, start, count, bytes, chain } = info;
-      const state = { id, name, file, start, count, bytes, chain, deleted: false };
-      const log: Log = {
-        ...state,
-        written: count,
-        writtenBytes: bytes,
-        pending: [],
-        begun: false,
-        staged: 0,
-      };
-      this.#logs.set(id, log);
-      this.#present.set(id, log);
+      const log = recoveredLog(info, file);
+      this.#logs.set(log.id, log);
+      this.#present.set(log.id, log);
     }
   }
 
@@ -189,9 +153,17 @@ export class RecordStore {
     if (known !== undefined) this.#apply({ type: 'delete', id, name: known.name });
     // Trims that are queued for the old files may still make generations of their own.
     const generation = known === undefined ? 1 : known.file.generation + GENERATIONS_APART;
+    const file = {
+      id,
+      generation,
+      base: start,
+      byteBase: bytes,
+      chainBase: chain,
+      unsynced: true,
+      readers: 0,
+    };
     const log: Log = {
-      ...{ id, name, start, count: start, bytes, chain, written: start, writtenBytes: bytes },
-      file: { id, generation, base: start, byteBase: bytes, chainBase: chain, unsynced: true, readers: 0 },
+      ...{ id, name, file, start, count: start, bytes, chain, written: start },
       ...{ pending: [], deleted: false, begun: true, staged: start },
     };
     this.#logs.set(id, log);
@@ -216,14 +188,7 @@ export class RecordStore {
         const known = this.#logs.get(effect.id);
         if (known?.begun === true) return;
         assert(known === undefined, `log ${effect.id} is created twice`);
-        const file = {
-          ...{ id: effect.id, generation: 1, base: 0, byteBase: 0, chainBase: 0 },
-          ...{ unsynced: true, readers: 0 },
-        };
-        const log: Log = {
-          ...{ id: effect.id, name: effect.name, file, start: 0, count: 0, bytes: 0, chain: 0 },
-          ...{ written: 0, writtenBytes: 0, pending: [], deleted: false, begun: false, staged: 0 },
-        };
+        const log = emptyLog(effect.id, effect.name);
         this.#logs.set(log.id, log);
         this.#jobs.push({ type: 'create', log });
         return;
@@ -232,13 +197,7 @@ export class RecordStore {
         const log = this.#log(effect.id);
         // It came with a snapshot of the leader's, which has only what is committed: it is the same record.
         if (effect.offset < log.staged) return;
-        assert(effect.offset === log.count, `append at ${effect.offset} to log ${log.id} of ${log.count}`);
-        const chain = crc32c(effect.data, log.chain);
-        assert(chain === effect.chain, `record ${effect.offset} of log ${log.id} has another chain value`);
-        log.count += 1;
-        log.bytes += effect.data.length;
-        log.chain = chain;
-        log.pending.push({ data: effect.data, end: log.bytes, chain });
+        appendRecord(log, effect);
         this.#bufferedBytes += effect.data.length;
         this.#dirty.add(log);
         return;
@@ -278,46 +237,13 @@ export class RecordStore {
   ): Promise<Uint8Array[]> {
     const log = this.#logs.get(id);
     if (log === undefined) throw new RangeError(`Cannot read log ${id}: there is none of that id`);
-    const { from, bytesMax } = range;
-    if (from < log.start) {
-      throw new RangeError(`Cannot read log ${id} from ${from}: its first record is ${log.start}`);
-    }
-    const to = Math.min(range.to, log.count);
-    if (from >= to) return [];
-    // Everything that may change while the disk is read is taken now.
-    const { file, written } = log;
-    const late: PendingRecord[] = [];
-    let lateBytes = 0;
-    for (let ordinal = Math.max(from, written); ordinal < to; ordinal++) {
-      const record = log.pending[ordinal - written] as PendingRecord;
-      if (late.length > 0 && lateBytes + record.data.length > bytesMax) break;
-      late.push(record);
-      lateBytes += record.data.length;
-    }
-    if (from >= written) return late.map((record) => record.data);
-    const high = Math.min(to, written);
-    file.readers += 1;
-    let records: Uint8Array[];
-    try {
-      records = await readRecordRange(this.#options.handles, file, { from, to: high, bytesMax });
-    } finally {
-      file.readers -= 1;
-    }
-    if (records.length < high - from) return records;
-    let bytes = 0;
-    for (const record of records) bytes += record.length;
-    for (const record of late) {
-      bytes += record.data.length;
-      if (bytes > bytesMax) break;
-      records.push(record.data);
-    }
-    return records;
+    return readLog(this.#options.handles, log, range);
   }
 
   /**
    * Makes every record and name that was applied before this call durable. Gives the generation of each log's files that
-   * the manifest then stands on, which stay until the next manifest; or null if there is no room for them and the caller is not
-   * patient.
+   * the manifest then stands on, which stay until the next manifest; or null if there is no room for them and the caller
+   * is not patient.
    */
   sync(
     manifest: readonly LogInfo[],
@@ -327,7 +253,7 @@ export class RecordStore {
       const log = this.#log(info.id);
       const fits = info.start === log.start && info.count === log.count && info.bytes === log.bytes;
       assert(fits && info.chain === log.chain, `log ${info.id} is not as the snapshot's manifest has it`);
-      return log;
+      return { log, count: log.count };
     });
     assert(logs.length === this.#logs.size, `the manifest has ${logs.length} of ${this.#logs.size} logs`);
     if (this.#failed || (this.#waitsForRoom && !options.patient)) return Promise.resolve(null);
@@ -358,16 +284,15 @@ export class RecordStore {
   }
 
   #start(): void {
-    if (this.#failed || this.#running !== null) return;
-    if (this.#jobs.length === 0 && this.#dirty.size === 0) return;
-    this.#running = Promise.resolve().then(() => this.#run());
+    if (this.#failed) return;
+    this.#running ??= Promise.resolve().then(() => this.#run());
   }
 
   async #run(): Promise<void> {
     try {
       while (this.#jobs.length > 0 || this.#dirty.size > 0) {
         const job = this.#jobs.shift();
-        await (job === undefined ? this.#flushOne() : this.#do(job));
+        await (job === undefined ? this.#flushAny() : this.#do(job));
       }
     } catch (error) {
       this.#failed = true;
@@ -451,41 +376,25 @@ export class RecordStore {
     await this.#removeUnneeded();
   }
 
-  /** Writes at most FILE_CHUNK_BYTES of one log's records, or one record. */
-  async #flushOne(): Promise<void> {
-    const [log] = this.#dirty;
-    if (log === undefined) return;
-    const batch: PendingRecord[] = [];
-    let bytes = 0;
-    for (const record of log.pending) {
-      if (batch.length > 0 && bytes + record.data.length > FILE_CHUNK_BYTES) break;
-      batch.push(record);
-      bytes += record.data.length;
+  /** Writes some records of a log whose files are there, if one has any. */
+  async #flushAny(): Promise<void> {
+    for (const log of this.#dirty) {
+      // A log whose creation is still among the jobs has no files yet.
+      if (this.#present.get(log.id) === log) return this.#flush(log);
     }
-    const { file } = log;
-    await this.#withRoom(bytes, () => this.#writeRecords(file, { batch, ordinal: log.written }));
-    log.written += batch.length;
-    log.writtenBytes += bytes;
-    log.pending.splice(0, batch.length);
-    this.#bufferedBytes -= bytes;
-    this.#dirty.delete(log);
-    if (log.pending.length > 0) this.#dirty.add(log);
   }
 
-  async #writeRecords(
-    file: RecordFile,
-    write: { readonly batch: readonly PendingRecord[]; readonly ordinal: number },
-  ): Promise<void> {
-    const { handles } = this.#options;
-    const first = write.batch[0];
-    if (first === undefined) return;
-    const position = first.end - first.data.length - file.byteBase;
-    const data = concatBytes(write.batch.map((record) => record.data));
-    file.unsynced = true;
-    await handles.use(dataPath(file), (handle) => handle.write(data, position));
-    const entries = encodeIndexEntries(write.batch);
-    const at = indexOffset(file, write.ordinal);
-    await handles.use(indexPath(file), (handle) => handle.write(entries, at));
+  async #flush(log: Log): Promise<void> {
+    assert(this.#present.get(log.id) === log, `log ${log.id} has no files`);
+    const { batch, bytes } = nextBatch(log);
+    const write = { batch, ordinal: log.written };
+    await this.#withRoom(bytes, () => writeRecords(this.#options.handles, log.file, write));
+    log.written += batch.length;
+    log.pending.splice(0, batch.length);
+    this.#bufferedBytes -= bytes;
+    // To the back, so that logs take turns.
+    this.#dirty.delete(log);
+    if (log.pending.length > 0) this.#dirty.add(log);
   }
 
   /**
@@ -495,17 +404,16 @@ export class RecordStore {
   async #trim(log: Log, before: number): Promise<void> {
     const { fileSystem, handles, logger } = this.#options;
     if (log.deleted || log.file.base >= before) return;
-    while (log.written < before) await this.#flushOne();
+    while (log.written < before) await this.#flush(log);
     const old = log.file;
-    const index = await readIndex(handles, old, { from: before, to: before });
-    const shape = {
-      ...{ id: log.id, generation: old.generation + 1, base: before },
-      ...{ byteBase: index.ends[0] as number, chainBase: index.chains[0] as number },
-    };
+    const next = { id: log.id, generation: old.generation + 1 };
     try {
-      const file = await createRecordFile(fileSystem, shape);
+      const index = await readIndex(handles, old, { from: before, to: before });
+      const [byteBase, chainBase] = [index.ends[0] as number, index.chains[0] as number];
+      const file = await createRecordFile(fileSystem, { ...next, base: before, byteBase, chainBase });
       await this.#copyTail(log, file);
-      const isOurs = this.#isFile(await fileSystem.status(dataPath(old)));
+      const status = await fileSystem.status(dataPath(old));
+      const isOurs = (identity: string) => identity === status?.identity;
       await setName(fileSystem, { name: log.name, path: dataPath(file), isOurs, logger });
       this.#files.add(file);
       log.file = file;
@@ -516,14 +424,10 @@ export class RecordStore {
         log: log.name,
         problem: (error as Error).message,
       });
-      await this.#removeFiles(shape);
+      await removeRecordFile(fileSystem, handles, next);
       return;
     }
     await this.#removeUnneeded();
-  }
-
-  #isFile(status: { readonly identity: string } | null): (identity: string) => boolean {
-    return (identity) => identity === status?.identity;
   }
 
   async #copyTail(log: Log, file: RecordFile): Promise<void> {
@@ -538,33 +442,30 @@ export class RecordStore {
         chain = crc32c(data, chain);
         return { data, end, chain };
       });
-      await this.#writeRecords(file, { batch, ordinal });
+      await writeRecords(handles, file, { batch, ordinal });
       ordinal += batch.length;
       // A long copy must not hold up the other logs, nor this one: what comes is in the old files first.
-      if (ordinal < log.written && this.#dirty.size > 0) await this.#flushOne();
+      if (ordinal < log.written) await this.#flushAny();
     }
   }
 
   async #sync(job: Extract<Job, { type: 'sync' }>): Promise<void> {
     // A flush that must wait for room answers the job itself, so it has to be found among the jobs.
     this.#jobs.unshift(job);
-    while (this.#dirty.size > 0 && this.#jobs[0] === job) await this.#flushOne();
+    for (const { log, count } of job.logs) {
+      while (log.written < count && this.#jobs[0] === job) await this.#flush(log);
+    }
     if (this.#jobs[0] !== job) return;
     this.#jobs.shift();
     const { fileSystem, handles } = this.#options;
-    for (const file of this.#files) {
-      if (!file.unsynced) continue;
-      file.unsynced = false;
-      for (const path of [dataPath(file), indexPath(file)])
-        await handles.use(path, (handle) => handle.sync());
-    }
+    for (const file of this.#files) await syncRecordFile(handles, file);
     if (this.#namesChanged) {
       this.#namesChanged = false;
       await fileSystem.syncDirectory(STORE_DIRECTORY);
       await fileSystem.syncDirectory(FILES_DIRECTORY);
     }
     const generations = new Map<number, number>();
-    for (const log of job.logs) generations.set(log.id, log.file.generation);
+    for (const { log } of job.logs) generations.set(log.id, log.file.generation);
     this.#comingGenerations = generations;
     job.done(new Map(generations));
   }
@@ -577,15 +478,7 @@ export class RecordStore {
       // A file that is being read goes with a later snapshot.
       if (isPresent || isDurable || isComing || file.readers > 0) continue;
       this.#files.delete(file);
-      await this.#removeFiles(file);
-    }
-  }
-
-  async #removeFiles(file: { readonly id: number; readonly generation: number }): Promise<void> {
-    const { fileSystem, handles } = this.#options;
-    for (const path of [dataPath(file), indexPath(file)]) {
-      handles.forget(path);
-      if ((await fileSystem.status(path)) !== null) await fileSystem.remove(path);
+      await removeRecordFile(this.#options.fileSystem, this.#options.handles, file);
     }
   }
 

@@ -2,12 +2,18 @@
 
 import type { TestFn } from 'ava';
 import { utf8, utf8Text } from '#core/base/bytes.ts';
-import type { Storage } from '#core/storage/interface.ts';
+import type { LogInfo } from '#core/state-machine/commands.ts';
+import type { RecordsState, Storage } from '#core/storage/interface.ts';
 import { DurableWatch, entries, entry, LogBook } from '../support/storage-kit.ts';
 
 /** One disk: opened, and after `close` opened again. */
 export interface StorageUnderTest {
   open(): Promise<Storage>;
+}
+
+function omitGuard(book: LogBook, id: number): RecordsState {
+  const { guard, ...state } = book.snapshot(1).logs.find((log) => log.id === id) as LogInfo;
+  return state;
 }
 
 export function storageContract(
@@ -177,6 +183,34 @@ export function storageContract(
       await again.readRecords(1, { from: 1, to: 2, bytesMax: 10 }),
       [utf8('y')].map((bytes) => bytes),
     );
+    await again.close();
+  });
+
+  test(`${name}: stage takes another server's records ahead, and what is applied later passes over them`, async (t) => {
+    const disk = await make(t);
+    const storage = await disk.open();
+    const book = new LogBook();
+    storage.applyFiles([book.create(1, 'a'), book.append(1, 'x')]);
+    storage.stage([{ type: 'record', id: 1, data: utf8('y') }]);
+    t.is(storage.fileState(1)?.count, 2);
+    storage.applyFiles([book.append(1, 'y'), book.append(1, 'z')]);
+    t.deepEqual(storage.fileState(1), { ...omitGuard(book, 1), start: 0 });
+    // A log that differs is begun anew, wherever the other's begins.
+    const place = await storage.recordsBefore(1, 2);
+    storage.stage([{ type: 'begin', id: 1, name: 'a', start: 2, ...place }]);
+    t.is(storage.fileState(1)?.count, 2);
+    storage.stage([{ type: 'record', id: 1, data: utf8('z') }]);
+    storage.stage([{ type: 'begin', id: 2, name: 'b', start: 0, bytes: 0, chain: 0 }]);
+    const begun = book.create(2, 'b');
+    storage.applyFiles([begun]);
+    t.is(storage.fileStates().length, 2);
+    t.deepEqual((await storage.readRecords(1, { from: 2, to: 9, bytesMax: 9 })).map(utf8Text), ['z']);
+    book.trim(1, 2);
+    t.true(await storage.saveSnapshot(book.snapshot(40, 7)));
+    await storage.close();
+    const again = await disk.open();
+    t.is(again.recovered.snapshot?.index, 40);
+    t.deepEqual((await again.readRecords(1, { from: 2, to: 9, bytesMax: 9 })).map(utf8Text), ['z']);
     await again.close();
   });
 

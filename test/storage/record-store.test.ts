@@ -143,6 +143,27 @@ test('readRecords: a read that is under way survives the trim, the deletion and 
   );
 });
 
+test('applyFiles: logs that are created and written while a snapshot or a long trim is under way', async (t) => {
+  const fileSystem = new FaultyFileSystem();
+  const storage = await openTest(DIRECTORY, { fileSystem });
+  storage.onFatal((error) => t.fail(error.message));
+  const watch = new DurableWatch(storage);
+  await watch.reach(storage.write({ entries: [entry(1)] }));
+  const book = new LogBook();
+  storage.applyFiles([book.create(1, 'a')]);
+  for (let count = 0; count < 8; count++) storage.applyFiles([book.append(1, `${count}`.repeat(600_000))]);
+  const saved = storage.saveSnapshot(book.snapshot(1));
+  storage.applyFiles([book.create(2, 'b'), book.append(2, 'during the snapshot')]);
+  t.true(await saved);
+  storage.applyFiles([book.trim(1, 1)]);
+  storage.applyFiles([book.create(3, 'c'), book.append(3, 'during the trim'), book.append(1, 'too')]);
+  storage.applyFiles([book.delete(2), book.create(4, 'b'), book.append(4, 'again')]);
+  await storage.close();
+  for (const [id, { info }] of book.logs) {
+    t.true(fileSystem.get(`${DIRECTORY}/files/${info.name}`).equals(book.plain(id)), info.name);
+  }
+});
+
 test('openStorage: a bit flipped in any file below the manifest is damage, named by file and offset', async (t) => {
   const { disk } = await makeLog(['alpha', 'b', 'gamma', 'delta'], 1);
   for (const [path, bytes] of disk.contents()) {
