@@ -66,7 +66,11 @@ export async function runServer(config: ServerConfig, context: Context): Promise
   });
   const server = assemble({ ...surroundings, ...cluster, onFatal: (error) => failed(error) });
   const serving = server.start().then(() => null);
-  if (alone && (await Promise.race([serving, failure, stopAsked])) === null) await announce();
+  if (alone && (await Promise.race([serving, failure, stopAsked])) === null) {
+    // Whoever reads "listening" finds the files there.
+    await Promise.race([storage.filesWritten(), failure, stopAsked]);
+    await announce();
+  }
   const end = await Promise.race([failure, stopAsked]);
   if (end instanceof Error) {
     // What is in memory and not on the disk must not be: the service manager starts again from what is durable.

@@ -186,6 +186,10 @@ class DiskStorage implements Storage {
     return this.#records.read(id, range);
   }
 
+  filesWritten(): Promise<void> {
+    return this.#records.idle();
+  }
+
   fileStates(): readonly RecordsState[] {
     return this.#records.states();
   }
@@ -291,7 +295,7 @@ class DiskStorage implements Storage {
     await this.#space.close();
     await this.#scrub.close();
     await this.#saving?.catch(() => {});
-    await this.#records.close();
+    await this.#records.idle();
     try {
       await this.#wal.close({ seal: this.#fatal === null });
     } catch (error) {

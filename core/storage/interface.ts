@@ -106,6 +106,8 @@ export interface Storage {
     id: number,
     range: { readonly from: number; readonly to: number; readonly bytesMax: number },
   ): Promise<Uint8Array[]>;
+  /** Resolves when all that applyFiles and stage were given so far is in the files, synced or not. */
+  filesWritten(): Promise<void>;
   /** Every log's records as they are with what applyFiles and stage were given. */
   fileStates(): readonly RecordsState[];
   fileState(id: number): RecordsState | null;

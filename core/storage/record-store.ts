@@ -482,8 +482,8 @@ export class RecordStore {
     }
   }
 
-  /** Writes out what is still in memory. */
-  async close(): Promise<void> {
+  /** Resolves when nothing is left to do, or nothing can be done any more. */
+  async idle(): Promise<void> {
     while (this.#running !== null) await this.#running;
   }
 }

@@ -212,6 +212,8 @@ export class MemoryStorage implements Storage {
     return records;
   }
 
+  async filesWritten(): Promise<void> {}
+
   fileStates(): readonly RecordsState[] {
     return [...this.#logs.keys()].map((id) => this.fileState(id) as RecordsState);
   }
