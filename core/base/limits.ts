@@ -243,7 +243,7 @@ export const HISTORY_BYTES_MAX = 256 * 1_048_576;
 /** No line that a client wrote is longer: a read's page of the largest records, escaped. */
 export const HISTORY_LINE_CHARACTERS_MAX = 64 * 1_048_576;
 /** Orders of events that the search of one register holds at once; more, and it says that it could not tell. */
-export const CHECK_STATES_MAX = 200_000;
+export const CHECK_STATES_MAX = 100_000;
 /** Ways to fill a log's gaps with appends of unknown outcome that are tried before it says so. */
 export const CHECK_FILLINGS_MAX = 2_000;
 export const CHECK_TIMEOUT_MS = 60_000;

@@ -13,7 +13,8 @@ import type { History, LostHold, Operation } from './history.ts';
 import { judgeLocks } from './locks-and-logs.ts';
 import { type Partition, partitions } from './partitions.ts';
 import { RegisterShrinker } from './register-core.ts';
-import { registerOperations, searchRegister } from './registers.ts';
+import { registerOperations } from './register-steps.ts';
+import { searchRegister } from './registers.ts';
 
 export type VerdictWord = 'linearizable' | 'not-linearizable' | 'unknown';
 

@@ -6,7 +6,7 @@
 import { type Finding, finding, inTime } from './findings.ts';
 import type { Value } from './history.ts';
 import type { RegisterCore } from './register-core.ts';
-import type { RegisterOperation } from './registers.ts';
+import type { RegisterOperation } from './register-steps.ts';
 import { capital, deed, quoted, span } from './words.ts';
 
 export function explainRegister(core: RegisterCore, all: readonly RegisterOperation[]): Finding {

@@ -12,7 +12,7 @@
  * HistoryError that names the line: a checker that skipped it would judge another history.
  */
 
-import { HISTORY_BYTES_MAX, HISTORY_OPERATIONS_MAX, READ_RECORDS_DEFAULT } from '../../base/limits.ts';
+import { HISTORY_BYTES_MAX, HISTORY_OPERATIONS_MAX } from '../../base/limits.ts';
 
 /** A value of a register; null: absent. */
 export type Value = string | null;
@@ -43,8 +43,8 @@ export type Action =
   | {
       readonly type: 'read';
       readonly from: number;
-      /** Fewer records than this: the log ended there. */
-      readonly limit: number;
+      /** Null: the client library's own. Fewer records than the limit: the log ended there. */
+      readonly limit: number | null;
       readonly records: readonly ReadRecord[];
     }
   | { readonly type: 'put'; readonly value: string }
@@ -220,8 +220,7 @@ export class HistoryReader {
       case 'read': {
         const arg = (json.arg ?? null) === null ? {} : this.#object(json, 'arg');
         const from = (arg.from ?? null) === null ? 0 : this.#count(arg, 'from', 'arg.');
-        // Without a limit the client library reads so many.
-        const limit = (arg.limit ?? null) === null ? READ_RECORDS_DEFAULT : this.#count(arg, 'limit', 'arg.');
+        const limit = (arg.limit ?? null) === null ? null : this.#count(arg, 'limit', 'arg.');
         return { type, from, limit, records: done ? this.#records(json) : [] };
       }
       case 'put':

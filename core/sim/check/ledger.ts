@@ -41,8 +41,11 @@ export interface LockLedger {
   readonly lock: string;
   readonly tokens: Map<number, TokenLedger>;
   readonly unknownAcquires: Of<'acquire'>[];
-  readonly unknownReleases: Of<'release'>[];
+  /** Unknown, or refused because the token was over. */
+  readonly unacceptedReleases: Of<'release'>[];
   readonly lost: LostHold[];
+  /** A grant was taken to be that of an unknown acquire, since it fits; another one might fit too. */
+  guessed: boolean;
 }
 
 export interface Ledger {
@@ -56,7 +59,7 @@ export function makeLedger(operations: readonly Operation[], lost: readonly Lost
   const builder = new LedgerBuilder();
   for (const each of [...operations].sort(inTime)) builder.add(each);
   for (const each of lost) builder.lock(each.key).lost.push(each);
-  builder.refusals();
+  builder.finish();
   return builder;
 }
 
@@ -78,7 +81,14 @@ class LedgerBuilder implements Ledger {
   lock(name: string): LockLedger {
     let ledger = this.locks.get(name);
     if (ledger === undefined) {
-      ledger = { lock: name, tokens: new Map(), unknownAcquires: [], unknownReleases: [], lost: [] };
+      ledger = {
+        lock: name,
+        tokens: new Map(),
+        unknownAcquires: [],
+        unacceptedReleases: [],
+        lost: [],
+        guessed: false,
+      };
       this.locks.set(name, ledger);
     }
     return ledger;
@@ -122,29 +132,31 @@ class LedgerBuilder implements Ledger {
     if (acquire.outcome === 'unknown') lock.unknownAcquires.push(acquire);
     if (action.token === null) return;
     const token = tokenOf(lock, action.token);
-    if (token.grant === null) token.grant = acquire;
-    else if (action.depth > 1) token.entries.push(acquire);
-    else if (token.grant.action.depth > 1) {
-      token.entries.push(token.grant);
-      token.grant = acquire;
-    } else {
+    const { grant } = token;
+    if (grant === null) token.grant = acquire;
+    else if (grant.action.owner !== action.owner || (action.depth === 1 && grant.action.depth === 1)) {
       this.findings.push(
         finding(
           [
-            `Token ${action.token} of lock ${acquire.key} was given out twice: ${deed(token.grant)}, and so was client ${acquire.client}. Every grant has a token of its own.`,
+            `Token ${action.token} of lock ${acquire.key} was given out twice: ${deed(grant)}, and so was client ${acquire.client}. Every grant has a token of its own.`,
           ],
           acquire,
-          [token.grant],
+          [grant],
         ),
       );
+    } else if (action.depth > 1) token.entries.push(acquire);
+    else {
+      token.entries.push(grant);
+      token.grant = acquire;
     }
   }
 
   #release(release: Of<'release'>): void {
     const lock = this.lock(release.key);
-    if (release.outcome === 'unknown') lock.unknownReleases.push(release);
+    if (release.outcome === 'unknown') lock.unacceptedReleases.push(release);
     else if (release.outcome === 'done') tokenOf(lock, release.action.token).releases.push(release);
     else if (release.code === 2) {
+      lock.unacceptedReleases.push(release);
       this.#refused.push({ lock: release.key, token: release.action.token, operation: release });
     }
   }
@@ -185,7 +197,12 @@ class LedgerBuilder implements Ledger {
     const log = this.#log(read.key);
     if (read.outcome === 'unknown' || (read.outcome === 'refused' && read.code !== 1)) return;
     log.reads.push(read);
-    const { from, records } = read.action;
+    const { from, limit, records } = read.action;
+    if (limit !== null && records.length > limit) {
+      this.findings.push(
+        finding([`${capital(deed(read))}: ${records.length} records, but it asked for ${limit}.`], read, []),
+      );
+    }
     records.forEach(({ offset, data }, index) => {
       if (offset !== from + index) {
         this.findings.push(
@@ -215,19 +232,39 @@ class LedgerBuilder implements Ledger {
     });
   }
 
-  /** Which refusals say that a token was over; known only once all grants are. */
-  refusals(): void {
+  /** What can only be said once all grants are known. */
+  finish(): void {
+    for (const lock of this.locks.values()) for (const token of lock.tokens.values()) firstGrant(lock, token);
     for (const { lock, token, operation } of this.#refused) {
       const ledger = this.locks.get(lock)?.tokens.get(token);
-      const grant = ledger?.grant ?? null;
       // Nobody knows a token before its grant is answered: an earlier refusal was a guess.
-      if (ledger === undefined || grant === null || operation.invoke <= grant.complete) continue;
+      const known = [ledger?.grant ?? null, ...(ledger?.entries ?? [])].filter(
+        (each) => each !== null && each.complete < operation.invoke,
+      );
       // A shared token never appends; and a release is refused to everyone but the holder.
-      if (operation.action.type === 'append' && grant.action.shared) continue;
-      if (operation.action.type === 'release' && operation.client !== grant.client) continue;
-      ledger.refused.push(operation);
+      const says = known.some((each) =>
+        operation.action.type === 'append'
+          ? each?.action.shared === false
+          : each?.client === operation.client,
+      );
+      if (says) ledger?.refused.push(operation);
     }
   }
+}
+
+/** Where only re-entries were answered, an acquire of the same owner with unknown outcome was the grant. */
+function firstGrant(lock: LockLedger, token: TokenLedger): void {
+  const entry = token.grant;
+  if (entry === null || entry.action.depth === 1) return;
+  const { owner, shared } = entry.action;
+  const at = lock.unknownAcquires.findIndex(
+    ({ action, invoke }) => action.owner === owner && action.shared === shared && invoke <= entry.complete,
+  );
+  if (at < 0) return;
+  const [grant] = lock.unknownAcquires.splice(at, 1);
+  token.entries.push(entry);
+  token.grant = grant as Of<'acquire'>;
+  lock.guessed = true;
 }
 
 /** Contradictions between two or three operations of one partition. */
@@ -306,25 +343,26 @@ function overlapFindings(lock: LockLedger): Finding[] {
 }
 
 /**
- * Holders of which it is known until when they counted on the lock, in the order of their grants. One that neither released
- * nor said when it gave up (its program died, or it learned of the loss by being refused) claims nothing.
+ * Holders of which it is known until when they counted on the lock, in the order of their grants: until they asked for its
+ * release, whatever the answer, or until the deadline at which they gave up. One that did neither (its program died) claims
+ * nothing; a holder without a deadline of its own must write down when its lease was over.
  */
 function holdsOf(lock: LockLedger): Hold[] {
   const holds: Hold[] = [];
-  const unknownReleases = Map.groupBy(lock.unknownReleases, ({ action }) => action.token);
+  const unaccepted = Map.groupBy(lock.unacceptedReleases, ({ action }) => action.token);
   const lost = Map.groupBy(lock.lost, ({ token }) => token);
   for (const { token, grant, entries, releases } of lock.tokens.values()) {
     if (grant === null) continue;
-    const all = [...releases, ...(unknownReleases.get(token) ?? [])].sort(inTime);
-    const last = all[entries.length];
-    let until = last?.invoke ?? Number.POSITIVE_INFINITY;
-    let ended: Hold['ended'] | undefined = last;
-    for (const each of lost.get(token) ?? []) {
-      if (each.heldUntil >= until) continue;
-      until = each.heldUntil;
-      ended = each;
-    }
-    if (ended !== undefined && until > grant.complete) holds.push({ grant, token, until, ended });
+    // Anybody who knows the token can ask for a release and be refused.
+    const own = (unaccepted.get(token) ?? []).filter(({ client }) => client === grant.client);
+    const refused = own.find(({ outcome }) => outcome === 'refused');
+    const last = [...releases, ...own].sort(inTime)[entries.length];
+    const ends: (readonly [number, Hold['ended']])[] = [];
+    for (const each of [last, refused]) if (each !== undefined) ends.push([each.invoke, each]);
+    for (const each of lost.get(token) ?? []) ends.push([each.heldUntil, each]);
+    const [end] = ends.sort(([a], [b]) => a - b);
+    if (end === undefined || end[0] <= grant.complete) continue;
+    holds.push({ grant, token, until: end[0], ended: end[1] });
   }
   return holds.sort((a, b) => a.grant.complete - b.grant.complete);
 }
@@ -332,12 +370,12 @@ function holdsOf(lock: LockLedger): Hold[] {
 function overlap(lock: string, first: Hold, second: Hold): Finding {
   const togetherNs = Math.min(first.until, second.until) - second.grant.complete;
   const end = (hold: Hold): string =>
-    'heldUntil' in hold.ended ? 'until its deadline' : 'until it released it';
+    'heldUntil' in hold.ended ? 'until its deadline' : 'until it asked for its release';
   const isLost = (each: Hold['ended']): each is LostHold => 'heldUntil' in each;
   const ends = [first.ended, second.ended];
   return finding(
     [
-      `Lock ${lock} had two holders at once for ${span(togetherNs)}: client ${first.grant.client} (token ${first.token}) held it ${end(first)}, and client ${second.grant.client} was granted it with token ${second.token} before that.`,
+      `Lock ${lock} had two holders at once for ${span(togetherNs)}: client ${first.grant.client} (token ${first.token}) counted on it ${end(first)}, and client ${second.grant.client} was granted it with token ${second.token} before that.`,
     ],
     second.grant,
     [first.grant, ...ends.filter((each): each is Of<'release'> => !isLost(each))],

@@ -4,6 +4,7 @@
  * operations that follow from one another directly.
  */
 
+import { READ_RECORDS_DEFAULT } from '../../base/limits.ts';
 import { Facts } from './facts.ts';
 import { type Finding, finding, inTime } from './findings.ts';
 import type { Operation } from './history.ts';
@@ -109,7 +110,11 @@ class LockOrder {
       if (read.outcome === 'refused') view(read, 0, 0);
       else {
         const seen = shown.length === 0 ? 0 : from + shown.length;
-        view(read, seen, shown.length < limit ? from + shown.length : Number.POSITIVE_INFINITY);
+        view(
+          read,
+          seen,
+          shown.length < (limit ?? READ_RECORDS_DEFAULT) ? from + shown.length : Number.POSITIVE_INFINITY,
+        );
       }
     }
   }
@@ -180,37 +185,53 @@ class LockOrder {
     const { lock, ledger, grant } = of;
     const releases = [...ledger.releases].sort((a, b) => a.complete - b.complete || a.line - b.line);
     if (releases.length === 0) return null;
-    const entries: Of<'acquire'>[] = [grant, ...ledger.entries];
-    if (releases.length >= entries.length) {
-      // Re-entries of which nobody learned the outcome count where they can explain a release.
-      entries.push(
-        ...lock.unknownAcquires.filter(
-          ({ action }) => action.depth > 1 && action.owner === grant.action.owner,
-        ),
-      );
-      entries.sort(inTime);
-    }
+    const entries = this.#entriesFor(releases, of);
     if (releases.length > entries.length) {
       const times = entries.length === 1 ? 'once' : `${entries.length} times`;
+      const last = releases.at(-1) as Operation;
       this.#findings.push(
         finding(
           [
-            `Token ${ledger.token} of lock ${lock.lock} was acquired ${times}, but released ${releases.length} times: ${deed(releases.at(-1) as Operation)} although it was over.`,
+            `Token ${ledger.token} of lock ${lock.lock} was acquired ${times}, but released ${releases.length} times: ${deed(last)} although it was over.`,
           ],
-          releases.at(-1) as Operation,
+          last,
           [...entries, ...releases],
         ),
       );
       return null;
     }
     releases.forEach((release, index) => {
-      const last = index === releases.length - 1;
-      const entry = entries[last ? index : index + 1] as Operation;
+      const entry = entries[index + 1] ?? (entries.at(-1) as Operation);
       if (entry === grant) return;
+      this.#edge(grant, entry);
       this.#edge(entry, release);
       this.#facts.pair(entry, release, 'a lock that is released is held');
     });
     return releases.length === entries.length ? (releases.at(-1) as Of<'release'>) : null;
+  }
+
+  /**
+   * The entries that the releases undo, in order of time: while the token lives, one more has come before each release. Of
+   * re-entries whose outcome nobody learned, as many as can have come in time count: a token that lives on allows more.
+   */
+  #entriesFor(
+    releases: readonly Of<'release'>[],
+    of: { readonly lock: LockLedger; readonly ledger: TokenLedger; readonly grant: Of<'acquire'> },
+  ): Of<'acquire'>[] {
+    const { lock, ledger, grant } = of;
+    const known = [grant, ...ledger.entries];
+    const unknown = lock.unknownAcquires
+      .filter(({ action }) => action.depth > 1 && action.owner === grant.action.owner)
+      .sort(inTime);
+    for (let count = unknown.length; count > 0; count--) {
+      const entries = [...known, ...unknown.slice(0, count)].sort(inTime);
+      const inTimeFor = (release: Of<'release'>, index: number): boolean => {
+        const entry = entries[index + 1] ?? entries[releases.length - 1];
+        return entry !== undefined && entry.invoke <= release.complete;
+      };
+      if (releases.every(inTimeFor)) return entries;
+    }
+    return known.sort(inTime);
   }
 
   // --- words ---------------------------------------------------------------------------------------------------------

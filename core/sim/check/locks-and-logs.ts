@@ -181,16 +181,16 @@ function unexplained(log: LogLedger, data: string, offsets: readonly number[]): 
 
 /** An offset was passed over: later ones are there. */
 function missingRecord(log: LogLedger, offset: number): Finding {
-  const later = [...log.appends.values()].filter((each) => offsetOf(each) > offset);
+  const later = [...log.appends.values()].filter((each) => offsetOf(each) >= offset);
   const shows = later.reduce<Of<'append'> | null>(
     (best, each) => (best === null || offsetOf(each) < offsetOf(best) ? each : best),
     null,
   );
   const witness =
-    shows ?? (log.reads.find(({ action }) => (action.records.at(-1)?.offset ?? -1) > offset) as Operation);
+    shows ?? (log.reads.find(({ action }) => (action.records.at(-1)?.offset ?? -1) >= offset) as Operation);
   return finding(
     [
-      `${capital(deed(witness))}, but no append can have written offset ${offset}. (Offsets count from 0, and a history begins with empty logs.)`,
+      `${capital(deed(witness))}, but no append is left that can have written offset ${offset}. (Offsets count from 0, and a history begins with empty logs.)`,
     ],
     witness,
     [],
@@ -206,13 +206,16 @@ class FillingSearch {
   readonly #used = new Set<Operation>();
   #tried = 0;
   #steps = 0;
+  /** What was wrong with the first filling, and the first gap for which no append was left. */
   #first: Finding | null = null;
+  #stuck: Gap | null = null;
   /** Some way to hand out tokens was not tried: a refusal would not be certain. */
-  #inexact = false;
+  #inexact: boolean;
 
   constructor(ledger: Ledger, gaps: readonly Gap[]) {
     this.#ledger = ledger;
     this.#gaps = gaps;
+    this.#inexact = [...ledger.locks.values()].some(({ guessed }) => guessed);
   }
 
   *run(): Generator<void, LockVerdict> {
@@ -220,8 +223,10 @@ class FillingSearch {
     if (choices.length > CHECK_FILLINGS_MAX) return { type: 'too-many-fillings' };
     const found = yield* this.#fill(0);
     if (found) return { type: 'linearizable' };
-    if (this.#first === null || this.#inexact || this.#over()) return { type: 'too-many-fillings' };
-    return { type: 'not-linearizable', finding: this.#first };
+    const wrong =
+      this.#first ?? (this.#stuck === null ? null : missingRecord(this.#stuck.log, this.#stuck.offset));
+    if (wrong === null || this.#inexact || this.#over()) return { type: 'too-many-fillings' };
+    return { type: 'not-linearizable', finding: wrong };
   }
 
   #over(): boolean {
@@ -243,6 +248,7 @@ class FillingSearch {
       const [append] = candidates;
       if (append === undefined || this.#used.has(append)) {
         fits = false;
+        this.#stuck ??= this.#gaps[next] as Gap;
         break;
       }
       const records = this.#recordsOf(log.log);
@@ -266,8 +272,10 @@ class FillingSearch {
     const candidates = [...gap.candidates].sort(
       (a, b) => (a.action.token ?? 0) - (b.action.token ?? 0) || a.invoke - b.invoke,
     );
+    let tried = false;
     for (const append of candidates) {
       if (this.#used.has(append)) continue;
+      tried = true;
       this.#steps++;
       if (this.#over()) return false;
       records.set(gap.offset, append);
@@ -276,6 +284,7 @@ class FillingSearch {
       records.delete(gap.offset);
       this.#used.delete(append);
     }
+    if (!tried) this.#stuck ??= gap;
     return false;
   }
 
@@ -337,7 +346,9 @@ class FillingSearch {
       const fitting = free.filter(({ action }) => !exclusive || !action.shared);
       const [acquire] = fitting;
       if (acquire === undefined) return ungranted(lock.lock, witness);
-      if (fitting.some(({ action }) => action.shared !== acquire.action.shared)) this.#inexact = true;
+      const alike = ({ action }: Of<'acquire'>): boolean =>
+        action.depth === 1 && action.shared === acquire.action.shared;
+      if (!fitting.every(alike)) this.#inexact = true;
       free.splice(free.indexOf(acquire), 1);
       handed.set(token, acquire);
     }

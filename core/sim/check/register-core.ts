@@ -12,7 +12,8 @@
  */
 
 import type { Value } from './history.ts';
-import { type RegisterOperation, type RegisterStep, searchRegister } from './registers.ts';
+import { isLook, type RegisterOperation } from './register-steps.ts';
+import { searchRegister } from './registers.ts';
 
 export interface RegisterCore {
   /** In the order of their invocations. */
@@ -134,8 +135,4 @@ function overwriting(part: readonly RegisterOperation[]): (time: number) => numb
     }
     return low === 0 ? Number.NEGATIVE_INFINITY : (latest[low - 1] as number);
   };
-}
-
-function isLook(step: RegisterStep): step is Extract<RegisterStep, { type: 'look' | 'look-not' }> {
-  return step.type === 'look' || step.type === 'look-not';
 }

@@ -8,33 +8,22 @@
  * facts keep their number small, none of which loses an order:
  *   - An operation that only looks (get, a cas that failed, a cas to the same value) is placed as soon as the value fits:
  *     it changes nothing, so earlier is never worse.
- *   - A blind write (put, delete) whose value nobody sees before the next write can stand right before that write. So
- *     every write marks the blind ones under way as `covered`: they may count as placed whenever that is wanted.
+ *   - A blind write (put, delete) whose value nobody sees before the next blind one can stand right before that one. So
+ *     every blind write marks the others under way as `covered`: they may count as placed whenever that is wanted.
  *   - A blind write, or one of unknown outcome, is placed before its time only if somebody sees its value.
  *   - A configuration that allows no more than another with the same value is dropped.
+ *
+ * Before the whole search, hurried ones go ahead: they keep only the likeliest configurations, and take a write of unknown
+ * outcome for one that happened only when nothing else is left. What they find is an order; where they find none, nothing
+ * is said. A right history with many unknown outcomes is mostly judged by them.
  *
  * Invariants: times that are equal count as overlapping; a write of unknown outcome may be placed at any time after its
  * invocation, once, or never.
  */
 
 import { assert } from '../../base/assert.ts';
-import type { Operation, Value } from './history.ts';
-
-/** What an operation asks of the value, and what it leaves. */
-export type RegisterStep =
-  | { readonly type: 'look'; readonly expect: Value }
-  /** A cas that failed: the value was another one. */
-  | { readonly type: 'look-not'; readonly expect: Value }
-  | { readonly type: 'write'; readonly value: Value }
-  | { readonly type: 'swap'; readonly expect: Value; readonly value: Value };
-
-export interface RegisterOperation {
-  readonly operation: Operation;
-  readonly step: RegisterStep;
-  readonly invoke: number;
-  /** Infinite: unknown, so optional. */
-  readonly complete: number;
-}
+import type { Value } from './history.ts';
+import { isLook, type RegisterOperation } from './register-steps.ts';
 
 export type RegisterVerdict =
   | { readonly type: 'linearizable' }
@@ -42,43 +31,9 @@ export type RegisterVerdict =
   | { readonly type: 'not-linearizable'; readonly at: RegisterOperation }
   | { readonly type: 'too-many-states' };
 
-/** What an operation says about its register; null: nothing (it did not happen, or nobody learned anything). */
-export function registerStep(operation: Operation): RegisterStep | null {
-  const { action, outcome, code } = operation;
-  const refused = outcome === 'refused';
-  switch (action.type) {
-    case 'get':
-      if (outcome === 'unknown') return null;
-      if (refused) return code === 1 ? { type: 'look', expect: null } : null;
-      return { type: 'look', expect: action.value };
-    case 'put':
-      return refused ? null : { type: 'write', value: action.value };
-    case 'delete':
-      if (refused) return code === 1 ? { type: 'look', expect: null } : null;
-      return { type: 'write', value: null };
-    case 'cas':
-      if (refused) return code === 6 ? { type: 'look-not', expect: action.expect } : null;
-      if (action.expect !== action.value) {
-        return { type: 'swap', expect: action.expect, value: action.value };
-      }
-      return outcome === 'unknown' ? null : { type: 'look', expect: action.expect };
-    default:
-      return null;
-  }
-}
-
-export function registerOperations(operations: readonly Operation[]): RegisterOperation[] {
-  const steps: RegisterOperation[] = [];
-  for (const operation of operations) {
-    const step = registerStep(operation);
-    if (step === null) continue;
-    steps.push({ operation, step, invoke: operation.invoke, complete: operation.complete });
-  }
-  return steps;
-}
-
 interface Configuration {
-  readonly value: Value;
+  /** The number of the register's value. */
+  readonly value: number;
   /** Numbers of placed operations that are still under way: each sorted. */
   readonly looked: readonly number[];
   readonly written: readonly number[];
@@ -87,22 +42,42 @@ interface Configuration {
   readonly used: readonly number[];
 }
 
+interface Pass {
+  /** Configurations kept after an event. */
+  readonly keep: number;
+  /** Leaves out what is not likely. */
+  readonly hurried: boolean;
+}
+
 /** Searches one register. Yields between events, so that the caller can look at its clock and stop. */
 export function* searchRegister(
   operations: readonly RegisterOperation[],
   statesMax: number,
 ): Generator<void, RegisterVerdict> {
-  const search = new RegisterSearch(operations, statesMax);
-  for (const { at, returns } of eventsOf(operations)) {
-    if (!returns) search.invoke(at);
-    else {
-      const possible = search.return(at);
-      if (possible === 'too-many') return { type: 'too-many-states' };
-      if (!possible) return { type: 'not-linearizable', at: operations[at] as RegisterOperation };
+  const events = eventsOf(operations);
+  const passes: readonly Pass[] = [
+    { keep: 32, hurried: true },
+    { keep: 1_024, hurried: true },
+    { keep: statesMax, hurried: false },
+  ];
+  for (const pass of passes) {
+    const search = new RegisterSearch(operations, pass, statesMax);
+    let stuck: RegisterOperation | 'too-many' | null = null;
+    for (const { at, returns } of events) {
+      if (!returns) search.invoke(at);
+      else {
+        const possible = search.return(at);
+        if (possible === 'too-many') stuck = possible;
+        else if (!possible) stuck = operations[at] as RegisterOperation;
+        if (stuck !== null) break;
+      }
+      yield;
     }
-    yield;
+    if (stuck === null) return { type: 'linearizable' };
+    if (pass.hurried && (search.leftOut || stuck === 'too-many')) continue;
+    return stuck === 'too-many' ? { type: 'too-many-states' } : { type: 'not-linearizable', at: stuck };
   }
-  return { type: 'linearizable' };
+  return { type: 'too-many-states' };
 }
 
 /** Invocations before returns of the same time. */
@@ -115,99 +90,143 @@ function eventsOf(operations: readonly RegisterOperation[]): { at: number; retur
   return events.sort((a, b) => a.time - b.time || Number(a.returns) - Number(b.returns) || a.at - b.at);
 }
 
+/** An operation with its values as numbers, so that configurations are compared quickly. */
+interface Node {
+  readonly type: RegisterOperation['step']['type'];
+  /** -1: asks for nothing, leaves nothing. */
+  readonly expect: number;
+  readonly value: number;
+  readonly unknown: boolean;
+  /** Writes that do the same have the same. */
+  readonly signature: string;
+}
+
+interface Way {
+  readonly target: number;
+  readonly seen: Set<string>;
+  readonly found: Configuration[];
+  readonly unknowns: boolean;
+}
+
 class RegisterSearch {
-  readonly #operations: readonly RegisterOperation[];
+  readonly #nodes: readonly Node[];
+  readonly #pass: Pass;
   readonly #statesMax: number;
   /** Under way, by what they are. Unknown ones never return and so stay. */
   readonly #looks = new Set<number>();
   readonly #writes = new Set<number>();
   readonly #unknowns: number[] = [];
-  #configurations: Configuration[] = [{ value: null, looked: [], written: [], covered: [], used: [] }];
+  #configurations: Configuration[];
+  /** Whether a hurried pass passed something over: a dead end says nothing then. */
+  leftOut = false;
 
-  constructor(operations: readonly RegisterOperation[], statesMax: number) {
-    this.#operations = operations;
+  constructor(operations: readonly RegisterOperation[], pass: Pass, statesMax: number) {
+    const numbers = new Map<Value, number>();
+    const numberOf = (value: Value): number => {
+      const known = numbers.get(value) ?? numbers.size;
+      numbers.set(value, known);
+      return known;
+    };
+    this.#configurations = [{ value: numberOf(null), looked: [], written: [], covered: [], used: [] }];
+    this.#nodes = operations.map(({ step, complete }) => {
+      const expect = step.type === 'write' ? -1 : numberOf(step.expect);
+      const value = isLook(step) ? -1 : numberOf(step.value);
+      const unknown = complete === Number.POSITIVE_INFINITY;
+      assert(!unknown || !isLook(step), 'a look of unknown outcome says nothing');
+      return { type: step.type, expect, value, unknown, signature: `${expect}>${value}` };
+    });
+    this.#pass = pass;
     this.#statesMax = statesMax;
   }
 
   invoke(at: number): void {
-    const { step, complete } = this.#operations[at] as RegisterOperation;
-    if (step.type === 'look' || step.type === 'look-not') {
-      assert(complete !== Number.POSITIVE_INFINITY, 'a look of unknown outcome says nothing');
-      this.#looks.add(at);
-      this.#configurations = this.#configurations.map((each) =>
-        fits(step, each.value) ? { ...each, looked: withNumber(each.looked, at) } : each,
-      );
-    } else if (complete === Number.POSITIVE_INFINITY) this.#unknowns.push(at);
-    else this.#writes.add(at);
+    const node = this.#node(at);
+    if (node.value >= 0) {
+      if (node.unknown) this.#unknowns.push(at);
+      else this.#writes.add(at);
+      return;
+    }
+    this.#looks.add(at);
+    this.#configurations = this.#configurations.map((each) =>
+      fits(node, each.value) ? { ...each, looked: withNumber(each.looked, at) } : each,
+    );
   }
 
   /** Whether any order is left after this return. */
   return(at: number): boolean | 'too-many' {
-    const found: Configuration[] = [];
-    // Those that a configuration was already extended to before this return: each is walked through once.
-    const seen = new Set<string>();
-    for (const configuration of this.#configurations) {
-      const placed = withoutNumber(configuration, at);
-      if (placed !== null) found.push(placed);
-      else this.#extend(configuration, at, seen, found, false);
-      if (seen.size > this.#statesMax || found.length > this.#statesMax) return 'too-many';
+    let found: Configuration[] = [];
+    const attempts = this.#pass.hurried && this.#unknowns.length > 0 ? [false, true] : [true];
+    for (const unknowns of attempts) {
+      if (found.length > 0) {
+        this.leftOut = true;
+        break;
+      }
+      // Those that a configuration was already extended to before this return: each is walked through once.
+      const way: Way = { target: at, seen: new Set(), found: [], unknowns };
+      for (const configuration of this.#configurations) {
+        const placed = withoutNumber(configuration, at);
+        if (placed !== null) way.found.push(placed);
+        // A covered one may be placed where it is covered, or last.
+        if (placed === null || configuration.covered.includes(at)) this.#extend(configuration, false, way);
+        if (way.seen.size > this.#statesMax || way.found.length > this.#statesMax) return 'too-many';
+      }
+      found = way.found;
     }
     this.#looks.delete(at);
     this.#writes.delete(at);
-    this.#configurations = strongest(found);
+    this.#configurations = this.#kept(strongest(found));
     return this.#configurations.length > 0;
   }
 
+  /** In a hurry: those that have taken the least for granted, and of those the ones that have come furthest. */
+  #kept(configurations: Configuration[]): Configuration[] {
+    if (configurations.length <= this.#pass.keep) return configurations;
+    this.leftOut = true;
+    const placed = ({ looked, covered }: Configuration): number => looked.length + covered.length;
+    return configurations
+      .sort((a, b) => a.used.length - b.used.length || placed(b) - placed(a))
+      .slice(0, this.#pass.keep);
+  }
+
   /**
-   * All ways to place writes after `from` until `target` is placed. `unseen`: the last write is there only to be seen, and
-   * was not yet.
+   * All ways to place writes after `from` until the target is placed. `unseen`: the last write is there only to be seen,
+   * and was not yet.
    */
-  #extend(
-    from: Configuration,
-    target: number,
-    seen: Set<string>,
-    found: Configuration[],
-    unseen: boolean,
-  ): void {
+  #extend(from: Configuration, unseen: boolean, way: Way): void {
+    const { target, seen } = way;
     if (seen.size > this.#statesMax) return;
     const key = `${unseen ? '!' : ''}${keyOf(from)}`;
     if (seen.has(key)) return;
     seen.add(key);
-    const { step } = this.#operations[target] as RegisterOperation;
     for (const at of this.#writes) {
-      if (at === target || from.written.includes(at)) continue;
-      this.#place(from, at, { target, seen, found, unseen });
+      if (at !== target && !from.written.includes(at)) this.#place(from, at, unseen, way);
     }
     const tried = new Set<string>();
-    for (const at of this.#unknowns) {
-      if (from.used.includes(at)) continue;
-      const signature = JSON.stringify((this.#operations[at] as RegisterOperation).step);
+    for (const at of way.unknowns ? this.#unknowns : []) {
+      const { signature } = this.#node(at);
       // Of unknown writes that do the same, the earliest stands for all.
-      if (tried.has(signature)) continue;
+      if (tried.has(signature) || from.used.includes(at)) continue;
       tried.add(signature);
-      this.#place(from, at, { target, seen, found, unseen });
+      this.#place(from, at, unseen, way);
     }
-    if (step.type !== 'write' && step.type !== 'swap') return;
+    if (this.#node(target).value < 0) return;
     const last = this.#apply(from, target, unseen);
     if (last === null) return;
     const done = withoutNumber(last.next, target);
     assert(done !== null, 'a write that was placed is not in its configuration');
-    found.push(done);
+    way.found.push(done);
   }
 
-  #place(
-    from: Configuration,
-    at: number,
-    way: { target: number; seen: Set<string>; found: Configuration[]; unseen: boolean },
-  ): void {
-    const applied = this.#apply(from, at, way.unseen);
+  #place(from: Configuration, at: number, unseen: boolean, way: Way): void {
+    const applied = this.#apply(from, at, unseen);
     if (applied === null) return;
-    const { step, complete } = this.#operations[at] as RegisterOperation;
-    const mustBeSeen = step.type === 'write' || complete === Number.POSITIVE_INFINITY;
-    const looked = withoutNumber(applied.next, way.target);
-    // A look that returns now was placed by the value that came about.
-    if (looked !== null) way.found.push(looked);
-    else this.#extend(applied.next, way.target, way.seen, way.found, mustBeSeen && !applied.wasSeen);
+    const node = this.#node(at);
+    const stillUnseen = (node.type === 'write' || node.unknown) && !applied.wasSeen;
+    const placed = withoutNumber(applied.next, way.target);
+    // The target was placed by the value that came about, or was covered just now. Covered, it may still come last.
+    if (placed !== null && !stillUnseen) way.found.push(placed);
+    if (placed !== null && !applied.next.covered.includes(way.target)) return;
+    this.#extend(applied.next, stillUnseen, way);
   }
 
   /** The configuration after one more write; null if it cannot come now. */
@@ -216,41 +235,36 @@ class RegisterSearch {
     at: number,
     unseen: boolean,
   ): { readonly next: Configuration; readonly wasSeen: boolean } | null {
-    const { step, complete } = this.#operations[at] as RegisterOperation;
-    assert(step.type === 'write' || step.type === 'swap', 'only writes are placed one by one');
-    if (step.type === 'swap' ? step.expect !== from.value : unseen) return null;
+    const node = this.#node(at);
+    const blind = node.type === 'write';
+    if (blind ? unseen : node.expect !== from.value) return null;
     let looked = from.looked;
     for (const look of this.#looks) {
-      if (looked.includes(look)) continue;
-      if (fits((this.#operations[look] as RegisterOperation).step, step.value)) {
-        looked = withNumber(looked, look);
-      }
+      if (fits(this.#node(look), node.value) && !looked.includes(look)) looked = withNumber(looked, look);
     }
     let covered = from.covered;
-    for (const write of this.#writes) {
-      if (write === at || from.written.includes(write) || covered.includes(write)) continue;
-      if ((this.#operations[write] as RegisterOperation).step.type === 'write') {
-        covered = withNumber(covered, write);
-      }
+    // A swap sees what stood before it, so that nothing hides there.
+    for (const write of blind ? this.#writes : []) {
+      if (write === at || this.#node(write).type !== 'write') continue;
+      if (!from.written.includes(write) && !covered.includes(write)) covered = withNumber(covered, write);
     }
-    const unknown = complete === Number.POSITIVE_INFINITY;
     const next: Configuration = {
-      value: step.value,
+      value: node.value,
       looked,
-      written: unknown ? from.written : withNumber(from.written, at),
+      written: node.unknown ? from.written : withNumber(from.written, at),
       covered: covered.includes(at) ? covered.filter((each) => each !== at) : covered,
-      used: unknown ? withNumber(from.used, at) : from.used,
+      used: node.unknown ? withNumber(from.used, at) : from.used,
     };
     return { next, wasSeen: looked !== from.looked };
   }
+
+  #node(at: number): Node {
+    return this.#nodes[at] as Node;
+  }
 }
 
-function fits(step: RegisterStep, value: Value): boolean {
-  return step.type === 'look'
-    ? step.expect === value
-    : step.type === 'look-not'
-      ? step.expect !== value
-      : false;
+function fits({ type, expect }: Node, value: number): boolean {
+  return type === 'look' ? expect === value : expect !== value;
 }
 
 function withNumber(numbers: readonly number[], number: number): readonly number[] {
@@ -268,20 +282,26 @@ function withoutNumber(configuration: Configuration, at: number): Configuration 
 }
 
 function keyOf({ value, looked, written, covered, used }: Configuration): string {
-  return `${JSON.stringify(value)}|${written.join()}|${looked.join()}|${covered.join()}|${used.join()}`;
+  return `${value}|${written.join()}|${looked.join()}|${covered.join()}|${used.join()}`;
 }
+
+/** A configuration is compared with so many others of its value; among more of them the comparing costs more than it saves. */
+const COMPARED_MAX = 128;
 
 /** Without repetitions and without those that allow no more than another. */
 function strongest(configurations: readonly Configuration[]): Configuration[] {
   if (configurations.length === 1) return [...configurations];
+  const different = new Map(configurations.map((each) => [keyOf(each), each]));
   const groups = new Map<string, Configuration[]>();
-  for (const each of configurations) {
-    const key = `${JSON.stringify(each.value)}|${each.written.join()}`;
+  for (const each of different.values()) {
+    const key = `${each.value}|${each.written.join()}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [each]);
+    else if (group.length >= COMPARED_MAX) group.push(each);
     else if (!group.some((other) => allowsAsMuch(other, each))) {
       const kept = group.filter((other) => !allowsAsMuch(each, other));
-      groups.set(key, [...kept, each]);
+      kept.push(each);
+      groups.set(key, kept);
     }
   }
   return [...groups.values()].flat();
