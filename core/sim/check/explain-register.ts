@@ -3,7 +3,7 @@
  * a value that nobody wrote, one from the future, one that was overwritten, a change that was made twice.
  */
 
-import { type Finding, finding, inTime } from './findings.ts';
+import { type Finding, finding } from './findings.ts';
 import type { Value } from './history.ts';
 import type { RegisterCore } from './register-core.ts';
 import type { RegisterOperation } from './register-steps.ts';
@@ -59,26 +59,29 @@ function sentences(
     if (stale !== null) return [`${what}, ${stale}`];
   }
   if (part.length === 1) return [`${what}, and nothing in this history makes that possible.`];
-  const others = part.filter((each) => each !== at).map((each) => each.operation);
+  return (
+    twiceChanged(part) ?? [
+      `There is no order of these ${part.length} operations on register ${operation.key} in which each saw what it saw and none happened before it began or after it ended.`,
+      `It shows at the operation that was the last to end: ${deed(operation)}.`,
+    ]
+  );
+}
+
+/** More changes from a value than it can have had, and nothing else. */
+function twiceChanged(part: readonly RegisterOperation[]): string[] | null {
   const swaps = part.filter((each) => each.step.type === 'swap');
-  const lines = [
-    `There is no order of these ${part.length} operations on register ${operation.key} in which each saw what it saw and none happened before it began or after it ended.`,
-    `It shows at the operation that was the last to end: ${deed(operation)}.`,
+  const [first] = swaps;
+  if (first === undefined || swaps.length < 2 || first.step.type !== 'swap') return null;
+  const { expect } = first.step;
+  if (!swaps.every(({ step }) => step.type === 'swap' && step.expect === expect)) return null;
+  const writers = part.filter((each) => writes(each, expect));
+  if (swaps.length + writers.length < part.length || writers.length >= swaps.length) return null;
+  const from = expect === null ? 'nothing' : quoted(expect);
+  const clients = swaps.map(({ operation }) => operation.client);
+  const times = swaps.length === 2 ? 'only once' : `fewer than ${swaps.length} times`;
+  return [
+    `Clients ${clients.join(' and ')} each changed register ${first.operation.key} from ${from}, but it held that ${times}.`,
   ];
-  const expects = new Set(swaps.map((each) => (each.step.type === 'swap' ? each.step.expect : null)));
-  if (
-    swaps.length > 1 &&
-    swaps.length === part.filter((each) => each.step.type !== 'look').length &&
-    expects.size === 1
-  ) {
-    const [expect] = expects as unknown as [Value];
-    const from = expect === null ? 'nothing' : quoted(expect);
-    const clients = [...others, operation].sort(inTime).map((each) => each.client);
-    return [
-      `Clients ${clients.join(' and ')} each changed register ${operation.key} from ${from}, but it held that only once.`,
-    ];
-  }
-  return lines;
 }
 
 /** `which had been overwritten …`, if every source of the value had been by one write of the part. */

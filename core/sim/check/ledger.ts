@@ -322,8 +322,9 @@ function sharedAppendFindings(lock: LockLedger): Finding[] {
 interface Hold {
   readonly grant: Of<'acquire'>;
   readonly token: number;
+  /** The grant's own completion where no end is known. */
   readonly until: number;
-  readonly ended: Of<'release'> | LostHold;
+  readonly ended: Of<'release'> | LostHold | null;
 }
 
 /** [acquire complete, release invoked or heldUntilNs) overlaps no conflicting holder's. */
@@ -345,7 +346,7 @@ function overlapFindings(lock: LockLedger): Finding[] {
 /**
  * Holders of which it is known until when they counted on the lock, in the order of their grants: until they asked for its
  * release, whatever the answer, or until the deadline at which they gave up. One that did neither (its program died) claims
- * nothing; a holder without a deadline of its own must write down when its lease was over.
+ * the moment of its grant only; a holder without a deadline of its own must write down when its lease was over.
  */
 function holdsOf(lock: LockLedger): Hold[] {
   const holds: Hold[] = [];
@@ -361,24 +362,24 @@ function holdsOf(lock: LockLedger): Hold[] {
     for (const each of [last, refused]) if (each !== undefined) ends.push([each.invoke, each]);
     for (const each of lost.get(token) ?? []) ends.push([each.heldUntil, each]);
     const [end] = ends.sort(([a], [b]) => a - b);
-    if (end === undefined || end[0] <= grant.complete) continue;
-    holds.push({ grant, token, until: end[0], ended: end[1] });
+    if (end === undefined) holds.push({ grant, token, until: grant.complete, ended: null });
+    else if (end[0] > grant.complete) holds.push({ grant, token, until: end[0], ended: end[1] });
   }
-  return holds.sort((a, b) => a.grant.complete - b.grant.complete);
+  return holds.sort((a, b) => a.grant.complete - b.grant.complete || b.until - a.until);
 }
 
 function overlap(lock: string, first: Hold, second: Hold): Finding {
   const togetherNs = Math.min(first.until, second.until) - second.grant.complete;
-  const end = (hold: Hold): string =>
-    'heldUntil' in hold.ended ? 'until its deadline' : 'until it asked for its release';
-  const isLost = (each: Hold['ended']): each is LostHold => 'heldUntil' in each;
+  const lasted = togetherNs > 0 ? ` for ${span(togetherNs)}` : '';
+  const isLost = (each: Hold['ended']): each is LostHold => each !== null && 'heldUntil' in each;
+  const end = isLost(first.ended) ? 'until its deadline' : 'until it asked for its release';
   const ends = [first.ended, second.ended];
   return finding(
     [
-      `Lock ${lock} had two holders at once for ${span(togetherNs)}: client ${first.grant.client} (token ${first.token}) counted on it ${end(first)}, and client ${second.grant.client} was granted it with token ${second.token} before that.`,
+      `Lock ${lock} had two holders at once${lasted}: client ${first.grant.client} (token ${first.token}) counted on it ${end}, and client ${second.grant.client} was granted it with token ${second.token} before that.`,
     ],
     second.grant,
-    [first.grant, ...ends.filter((each): each is Of<'release'> => !isLost(each))],
+    [first.grant, ...ends.filter((each): each is Of<'release'> => each !== null && !isLost(each))],
     ends.filter(isLost),
   );
 }

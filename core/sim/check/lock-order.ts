@@ -32,6 +32,8 @@ class LockOrder {
   readonly #facts = new Facts();
   readonly #assumption: Assumption;
   readonly #findings: Finding[] = [];
+  /** The read that shows that an append of unknown outcome happened. */
+  readonly #evidence = new Map<Operation, Operation>();
 
   constructor(ledger: Ledger, assumption: Assumption) {
     this.#assumption = assumption;
@@ -85,6 +87,8 @@ class LockOrder {
     const records = new Map<number, Of<'append'>>(log.appends);
     for (const [offset, append] of this.#assumption.records.get(log.log) ?? []) {
       records.set(offset, append);
+      const shown = log.seen.get(offset);
+      if (shown !== undefined) this.#evidence.set(append, shown.read);
       const { lock, token } = append.action;
       if (lock === null || token === null) continue;
       const uses = assumedUses.get(lock) ?? new Map<number, Of<'append'>[]>();
@@ -272,13 +276,28 @@ class LockOrder {
       `${capital(deed(last))}. That ended ${gap} before ${deed(first)}.`,
       `But they must have happened the other way round: ${this.#steps(way)}.`,
     ];
-    return finding(sentences, last.complete < first.invoke ? first : last, way);
+    return this.#made(sentences, first, way);
+  }
+
+  /** With the reads that show what of unknown outcome happened. */
+  #made(sentences: readonly string[], impossible: Operation, way: readonly Operation[]): Finding {
+    const shown = [...sentences];
+    const operations = [...way];
+    for (const operation of way) {
+      const read = this.#evidence.get(operation);
+      if (read === undefined || operations.includes(read)) continue;
+      operations.push(read);
+      shown.push(
+        `That ${deed(operation).replace(' (outcome unknown)', '')} and did so is known since ${deed(read)}.`,
+      );
+    }
+    return finding(shown, impossible, operations);
   }
 
   #circleFinding(way: readonly Operation[]): Finding {
     const last = way.reduce((a, b) => (inTime(a, b) < 0 ? b : a));
     const deeds = way.map(deed);
-    return finding(
+    return this.#made(
       [
         `${capital(deeds.slice(0, -1).join('; '))}; and ${deeds.at(-1)}.`,
         `Each of these must have happened before another of them: ${this.#steps([...way, way[0] as Operation])}.`,
