@@ -1,0 +1,8 @@
+// A link that loses a fifth of all datagrams each way, doubles and reorders: every record once, in one order.
+
+import test from 'ava';
+import { lossyLink } from '../support/lossy-link.ts';
+import { scale } from '../support/scale.ts';
+
+test('clients over a lossy link: every acknowledged record stands exactly once, in one order', (t) =>
+  lossyLink(t, { clients: 20, appends: scale(200), seed: 20 }));
