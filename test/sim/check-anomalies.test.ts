@@ -58,7 +58,7 @@ const anomalies: readonly Planted[] = [
     name: 'a lost record: a later read does not show it',
     around: [line(1001, free('a'), [1, 2], offset(0)), line(1002, read('audit'), [3, 4], records('a'))],
     anomaly: [line(1001, free('b'), [5, 8], offset(1)), line(1002, read('audit'), [11, 12], records('a'))],
-    says: /appended "b" to log audit and was given offset 1\. That ended 3 ms before client 1002 read log audit/,
+    says: /appended "b" to log audit and was given offset 1\. That ended 3 ms before this began: client 1002 read log audit/,
   },
   {
     name: 'a lost record: its offset is given to another one',
@@ -143,7 +143,7 @@ const anomalies: readonly Planted[] = [
     name: 'a read from the future, of a log',
     around: [line(1001, free('a'), [1, 2], offset(0))],
     anomaly: [line(1003, read('audit'), [3, 4], records('a', 'b')), line(1001, free('b'), [6, 8], offset(1))],
-    says: /That ended 2 ms before client 1001 appended "b".*a record is written before it is read/s,
+    says: /That ended 2 ms before this began: client 1001 appended "b".*a record is written before it is read/s,
   },
   {
     name: 'a change that is made twice',
@@ -292,7 +292,7 @@ const anomalies: readonly Planted[] = [
     ],
     // The grants need not be shown: the two appends say it all.
     more: -2,
-    says: /Each of these must have happened before another of them/,
+    says: /The first must have come before the second, since .*; and the second before the first, since /,
   },
 ];
 

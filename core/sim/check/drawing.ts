@@ -191,6 +191,7 @@ svg .client{font:600 13px system-ui,sans-serif}svg .time{fill:var(--soft);font-s
 table{border-collapse:collapse;width:100%;font-size:13px;margin-top:20px}
 th{text-align:left;color:var(--soft);font-weight:500}
 td,th{padding:6px 10px;border-bottom:1px solid var(--line);overflow-wrap:anywhere}
+td:nth-child(1){width:1em}td:nth-child(2),td:nth-child(3),td:nth-child(5),td:nth-child(6){width:1px;white-space:nowrap}
 td:nth-child(4){font-family:ui-monospace,Menlo,Consolas,monospace}
 .number{text-align:right;white-space:nowrap}
 tr.impossible{background:var(--bad-paper);color:var(--bad)}

@@ -273,7 +273,7 @@ class LockOrder {
     const last = way.at(-1) as Operation;
     const gap = span(first.invoke - last.complete);
     const sentences = [
-      `${capital(deed(last))}. That ended ${gap} before ${deed(first)}.`,
+      `${capital(deed(last))}. That ended ${gap} before this began: ${deed(first)}.`,
       `But they must have happened the other way round: ${this.#steps(way)}.`,
     ];
     return this.#made(sentences, first, way);
@@ -288,7 +288,7 @@ class LockOrder {
       if (read === undefined || operations.includes(read)) continue;
       operations.push(read);
       shown.push(
-        `That ${deed(operation).replace(' (outcome unknown)', '')} and did so is known since ${deed(read)}.`,
+        `Client ${operation.client} was never told what came of its append, but it happened: ${deed(read)}.`,
       );
     }
     return finding(shown, impossible, operations);
@@ -296,23 +296,21 @@ class LockOrder {
 
   #circleFinding(way: readonly Operation[]): Finding {
     const last = way.reduce((a, b) => (inTime(a, b) < 0 ? b : a));
-    const deeds = way.map(deed);
-    return this.#made(
-      [
-        `${capital(deeds.slice(0, -1).join('; '))}; and ${deeds.at(-1)}.`,
-        `Each of these must have happened before another of them: ${this.#steps([...way, way[0] as Operation])}.`,
-      ],
-      last,
-      way,
-    );
+    const steps = way.map((from, index) => this.#step(from, way[(index + 1) % way.length] as Operation));
+    const order =
+      way.length === 2
+        ? `The first must have come before the second, since ${steps[0]}; and the second before the first, since ${steps[1]}.`
+        : `Each must have come before the next, and the last before the first: ${steps.join('; ')}.`;
+    const deeds = way.map((each, index) => `(${index + 1}) ${deed(each)}`);
+    return this.#made([`${deeds.join('; ')}.`, order], last, way);
   }
 
   #steps(way: readonly Operation[]): string {
-    const reasons: string[] = [];
-    way.slice(1).forEach((next, index) => {
-      const reason = this.#facts.reason(way[index] as Operation, next) ?? 'the one follows the other';
-      if (reasons.at(-1) !== reason) reasons.push(reason);
-    });
-    return reasons.join('; ');
+    const steps = way.slice(1).map((next, index) => this.#step(way[index] as Operation, next));
+    return [...new Set(steps)].join('; ');
+  }
+
+  #step(from: Operation, next: Operation): string {
+    return this.#facts.reason(from, next) ?? 'the one follows from the other';
   }
 }
