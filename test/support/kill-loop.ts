@@ -206,8 +206,9 @@ export async function killLoop(
   await workload.start();
 
   for (let kill = 1; kill <= options.kills; kill++) {
-    const before = workload.ledger.acknowledged;
-    await eventually(() => workload.ledger.acknowledged > before + 20, 'the clients get on');
+    const { acknowledged, grants } = workload.ledger;
+    await eventually(() => workload.ledger.acknowledged > acknowledged + 20, 'the clients get on');
+    await eventually(() => workload.ledger.grants > grants + 5, 'the locks are passed on');
     await workload.ledger.append(steady, 'steady', { lock: held });
     await new Promise((resolve) => setTimeout(resolve, prng.between(0, 60)));
     await server.kill();

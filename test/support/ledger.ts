@@ -47,6 +47,10 @@ export class Ledger {
     return this.#appends.filter(({ state }) => state === 'acknowledged').length;
   }
 
+  get grants(): number {
+    return this.#holds.length;
+  }
+
   /** Appends one record that nobody else appends; a failed one rejects, and is remembered as what it was. */
   async append(client: Client, log: string, options: { lock?: LockHandle; padding?: number } = {}) {
     this.#serial += 1;

@@ -122,7 +122,7 @@ async function stateOn(disk: FaultyFileSystem, seed: number): Promise<unknown> {
   }
 }
 
-/** Every `stride`th byte of the batch, and its last one; then the clients that waited for the batch go on. */
+/** Nothing cut, and the clients that waited for the batch go on; then every `stride`th byte of it, and its last one. */
 export async function cutPowerAtBytes(
   t: ExecutionContext,
   options: { readonly stride: number; readonly seed: number },
@@ -130,6 +130,8 @@ export async function cutPowerAtBytes(
   const { stride, seed } = options;
   const stalled = await stallInBatch(t, seed);
   const { disk, durableBytes, log } = stalled;
+  // First, while the clients still wait.
+  await goOn(t, stalled, { cut: log.length, seed });
   const prng = new Prng(seed);
   const cuts = [log.length - 1];
   for (let cut = durableBytes; cut < log.length - 1; cut += stride) cuts.push(cut);
@@ -147,7 +149,6 @@ export async function cutPowerAtBytes(
   t.log(
     `${log.length - durableBytes} bytes behind the last sync, ${starts} starts, each with exactly the acknowledged state`,
   );
-  await goOn(t, stalled, { cut: log.length, seed });
 }
 
 /** The clients that waited for the torn batch go on with the next server as if nothing had been. */
