@@ -1,7 +1,7 @@
 /**
  * The election timeout, from what is measured (DESIGN.md, "Time without a leader").
  *
- *   T = clamp(10 × round trip's p99 to the nearest majority + 2 × loop lag, 150 ms, 500 ms); heartbeats every T / 3
+ *   T = clamp(10 × smoothed round trip to the nearest majority + 2 × loop lag's p99, 150 ms, 500 ms); heartbeats every T / 3
  *
  * The disk has no part in it: heartbeats do not wait for disks. What waits for one is a vote, so a candidate waits
  * 2 × fsync p99 longer before it campaigns again, and not longer than VOTE_WRITE_MS_MAX.
